@@ -1,0 +1,391 @@
+"""
+`AsyncClient`: the verbs, each a few lines over the floors below.
+
+`liangxin/_sync.py` is generated from this file (run: nox -s generate), docstrings included, so
+they speak of neither `async` nor `await`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import anyio
+
+from liangxin import _wire as wire
+from liangxin._creation import Creations
+from liangxin._download import Downloader
+from liangxin._errors import (
+    ClientStateError,
+    InputError,
+    LiangxinError,
+    TaskFailed,
+    TaskLost,
+    WaitTimeout,
+)
+from liangxin._many import Inputs, OutcomeStream
+from liangxin._owned import OwnedTasks
+from liangxin._pacing import PollBudget, Schedule
+from liangxin._poller import Poller
+from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise, task_id
+from liangxin._transport import Secret, Transport
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class AsyncClient:
+    """
+    A client of the LiangXin Market.
+
+    `api_key` and `base_url` default to the environment's `LIANGXIN_API_KEY` and
+    `LIANGXIN_BASE_URL`; the service's documents name no host, so there is no default for it.
+
+    Times are seconds.  `timeout` is the deadline of one request, from its first byte to the last
+    of its answer, and `create_timeout` that of a create; how long to wait for a task is said with
+    each wait.  `max_connections` bounds the connections, not the tasks in flight, which need
+    none.  `max_retries` bounds how often a create is sent again that provably never left, or that
+    the service refused for now; one that may have been accepted is never sent again.
+    `poll_budget` is how many looks a second all tasks together may take; the pause between two
+    looks at one task grows with its age from `min_interval` to `max_interval`.
+
+    `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
+    path of a file of certificates.  `transport` is an httpx transport of your own, used for all
+    requests to the service.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        create_timeout: float = 60.0,
+        max_connections: int = 50,
+        max_retries: int = 5,
+        poll_budget: float = 50.0,
+        min_interval: float = 1.0,
+        max_interval: float = 15.0,
+        proxy: str | None = None,
+        verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        _require(timeout > 0, "timeout", timeout, "a number of seconds above 0")
+        _require(create_timeout > 0, "create_timeout", create_timeout, "seconds above 0")
+        _require(max_connections >= 1, "max_connections", max_connections, "at least 1")
+        _require(max_retries >= 0, "max_retries", max_retries, "0 or more")
+        _require(poll_budget > 0, "poll_budget", poll_budget, "looks a second, above 0")
+        _require(min_interval > 0, "min_interval", min_interval, "seconds above 0")
+        _require(max_interval >= min_interval, "max_interval", max_interval, "≥ min_interval")
+        self._timeout = timeout
+        self._transport = Transport(
+            _base_url(base_url),
+            _api_key(api_key),
+            max_connections=max_connections,
+            proxy=proxy,
+            verify=verify,
+            transport=transport,
+        )
+        self._max_connections = max_connections
+        self._owned = OwnedTasks()
+        self._creations = Creations(
+            self._transport, self._owned, timeout=create_timeout, max_retries=max_retries
+        )
+        self._poller = Poller(
+            self._look,
+            self._owned,
+            schedule=Schedule(min_interval=min_interval, max_interval=max_interval),
+            budget=PollBudget(poll_budget),
+            max_workers=max_connections,
+        )
+        self._downloader = Downloader(self._transport.origin, self._look)
+        self._opened = False
+        self._closed = False
+
+    async def __aenter__(self) -> AsyncClient:
+        if self._opened:
+            raise ClientStateError("a client is opened once; make another one")
+        self._opened = True
+        await self._owned.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            # What has left is seen through, whatever ends the block; bounded by create_timeout.
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+        finally:
+            await self._owned.__aexit__(exc_type, exc, traceback)
+
+    async def aclose(self) -> None:
+        """
+        Close the client.
+
+        Creates that have not left are given up, those that have are seen through: this takes up
+        to `create_timeout`.  Whoever still waits for a task gets a `ClientStateError`; the tasks
+        go on at the service.  What nobody took is in `unclaimed` afterwards.
+        """
+        self._closed = True
+        await self._creations.aclose()
+        self._poller.close()
+        await self._owned.cancel()
+        await self._downloader.aclose()
+        await self._transport.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is, without a trailing slash."""
+        return self._transport.origin.url
+
+    @property
+    def unclaimed(self) -> tuple[Outcome, ...]:
+        """
+        What became of paid work whose caller had gone.
+
+        A caller that is cancelled, or leaves `run_many` early, gets no result for what it had
+        begun; every task that was accepted all the same is here, and every create of which nobody
+        knows.
+        """
+        return tuple(self._creations.unclaimed)
+
+    async def create_task(self, input: ModelInput, *, callback_url: str | None = None) -> Task:
+        """
+        Create a task and return at once.
+
+        Sent at most once: the service documents no idempotency key, so a second attempt could be
+        a second charge.  Sent again by itself only what provably never left, or was refused for
+        now.  `callback_url` is a public https address that the service posts the final state to.
+
+        Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
+        when nothing left; `AmbiguousCreate` when the answer was lost.
+        """
+        self._check_open()
+        return await self._creations.create(input, callback_url)
+
+    async def get_task(self, task: Task | str) -> Task:
+        """
+        Fetch a fresh snapshot of a task, which costs nothing: one recordInfo.
+
+        Raises the `APIError` leaf of a refusal (`TaskNotFound` for an unknown id),
+        `TransportError` without an answer, `UnexpectedReply` for one that cannot be read.
+        """
+        self._check_open()
+        return await self._look(task_id(task))
+
+    async def watch(self, task: Task | str, *, timeout: float | None = None) -> AsyncIterator[Task]:
+        """
+        Yield a snapshot at every change of a task's state; the last one is final.
+
+        The first is what the first look finds.  Does not raise when the task ends with `fail`.
+        Raises `WaitTimeout` after `timeout` seconds in all, and `TaskLost` or the `APIError` leaf
+        when the service no longer tells.
+        """
+        self._check_open()
+        news: deque[Task | LiangxinError] = deque()
+        arrived = anyio.Event()
+
+        def listener(item: Task | LiangxinError) -> None:
+            news.append(item)
+            arrived.set()
+
+        snapshot = _snapshot(task)
+        self._poller.add(snapshot, listener, timeout=_checked_timeout(timeout))
+        try:
+            while not snapshot.is_final:
+                while not news:
+                    arrived = anyio.Event()
+                    await arrived.wait()
+                item = news.popleft()
+                if isinstance(item, LiangxinError):
+                    raise item
+                snapshot = item
+                yield item
+        finally:
+            self._poller.remove(snapshot.id, listener)
+
+    async def wait(self, task: Task | str, *, timeout: float | None = None) -> Task:
+        """
+        Wait until a task has succeeded, and return it with its `urls`.
+
+        Looks at the task at growing intervals; an answer that fails is a reason to look again
+        later, not to give up.  Raises `TaskFailed` when it ends with `fail`; `WaitTimeout` after
+        `timeout` seconds, while the task goes on: wait again to pick it up; `TaskLost` when the
+        service has not known it for a minute and more; `Unauthorized` or `Forbidden` when the key
+        is refused three times in a row.
+        """
+        self._check_open()
+        if isinstance(task, Task) and task.is_final:
+            return final_or_raise(task)
+        return await self._wait(_snapshot(task), timeout, fresh=False)
+
+    async def run(
+        self,
+        input: ModelInput,
+        *,
+        callback_url: str | None = None,
+        timeout: float | None = None,
+    ) -> Task:
+        """
+        Create a task and wait until it has succeeded.
+
+        `timeout` bounds the waiting; what is raised is said at `create_task` and `wait`.
+        """
+        _checked_timeout(timeout)
+        task = await self.create_task(input, callback_url=callback_url)
+        try:
+            return await self._wait(task, timeout, fresh=True)
+        except (TaskFailed, TaskLost, WaitTimeout):  # they carry the task
+            raise
+        except BaseException:
+            self._creations.keep(Outcome(input=input, task=task))
+            raise
+
+    def run_many(
+        self, inputs: Inputs, *, max_in_flight: int = 100, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Outcome]]:
+        """
+        Create and wait for many tasks at a time, and yield what becomes of each as it ends.
+
+        `inputs` may be endless: an input is drawn when there is room for it, that is when fewer
+        than `max_in_flight` tasks are under way or wait to be taken from the stream.  An
+        `Outcome` carries the task, or the error that ended it: one failure never stops the
+        others.  An exception of `inputs` itself is raised when the outcomes of all that was drawn
+        before have been taken.  `timeout` bounds the waiting for each task.
+
+        Leaving the block early leaves tasks that were accepted at the service, and in
+        `unclaimed`.
+        """
+        self._check_open()
+        _checked_timeout(timeout)
+        _require(max_in_flight >= 1, "max_in_flight", max_in_flight, "at least 1")
+        stream = OutcomeStream(
+            inputs,
+            max_in_flight=max_in_flight,
+            max_creating=2 * self._max_connections,
+            timeout=timeout,
+            creations=self._creations,
+            poller=self._poller,
+        )
+        return self._streaming(stream)
+
+    async def download(
+        self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
+    ) -> list[Path]:
+        """
+        Save all results of a task that has succeeded to the folder `to`, and return their paths.
+
+        Files are called after the task's id, or `name`, with a number and an ending that fits the
+        bytes; each appears whole or not at all.  The API key never goes to a result's host.  URLs
+        expire: an expired one is asked for anew, once; a task is never created again.  Raises a
+        leaf of `DownloadError`.
+        """
+        self._check_open()
+        return await self._downloader.download(final_or_raise(task), Path(to), name=name)
+
+    # --- below the verbs -------------------------------------------------------------------
+
+    async def _look(self, task: str) -> Task:
+        reply = await self._transport.exchange(
+            wire.record_request(task), lane="look", timeout=self._timeout
+        )
+        return wire.decipher_record(reply, task)
+
+    async def _wait(self, task: Task, timeout: float | None, *, fresh: bool) -> Task:
+        ended = anyio.Event()
+        news: list[Task | LiangxinError] = []
+
+        def listener(item: Task | LiangxinError) -> None:
+            if isinstance(item, LiangxinError) or item.is_final:
+                news.append(item)
+                ended.set()
+
+        self._poller.add(task, listener, timeout=_checked_timeout(timeout), fresh=fresh)
+        try:
+            await ended.wait()
+        finally:
+            self._poller.remove(task.id, listener)
+        if isinstance(news[0], LiangxinError):
+            raise news[0]
+        return final_or_raise(news[0])
+
+    @asynccontextmanager
+    async def _streaming(self, stream: OutcomeStream) -> AsyncIterator[AsyncIterator[Outcome]]:
+        feeding = anyio.CancelScope()
+        fed = anyio.Event()
+
+        async def feed() -> None:
+            try:
+                with feeding:
+                    await stream.feed()
+            finally:
+                fed.set()
+
+        self._owned.start(feed)
+        try:
+            yield stream
+        finally:
+            feeding.cancel()
+            stream.close()
+            with anyio.CancelScope(shield=True):
+                await fed.wait()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientStateError("the client is closed; make another one")
+        if not self._opened:
+            raise ClientStateError(
+                "the client is not open: use it inside `async with AsyncClient(...) as client:`"
+            )
+
+
+def _snapshot(task: Task | str) -> Task:
+    return task if isinstance(task, Task) else Task(id=task_id(task))
+
+
+def _require(holds: bool, field: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise InputError(
+            f"{field} must be {allowed}, not {value!r}", field=field, value=value, allowed=allowed
+        )
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
+    _require(timeout is None or timeout >= 0, "timeout", timeout, "seconds, 0 or more, or None")
+    return timeout
+
+
+def _base_url(given: str | None) -> str:
+    base_url = given or os.environ.get("LIANGXIN_BASE_URL", "")
+    if not base_url.strip():
+        raise InputError(
+            "no base_url: the service's documents name no host, so pass base_url=… or set "
+            "LIANGXIN_BASE_URL; to try without the service, run `liangxin emulator` and use the "
+            "address that it prints",
+            field="base_url",
+            value=given,
+            allowed="the address of the service, https://…",
+        )
+    return base_url
+
+
+def _api_key(given: str | None) -> Secret:
+    api_key = (given or os.environ.get("LIANGXIN_API_KEY", "")).strip()
+    allowed = "the key from the LiangXin console: printable ASCII without spaces"
+    if not api_key:
+        raise InputError(
+            "no api_key: pass api_key=… or set LIANGXIN_API_KEY", field="api_key", allowed=allowed
+        )
+    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise InputError(f"api_key must be {allowed}", field="api_key", allowed=allowed)
+    return Secret(api_key)

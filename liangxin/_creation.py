@@ -1,0 +1,248 @@
+"""
+One createTask, at most once.
+
+A creation is a job that the client owns.  Its caller may leave at any moment: what has not left
+yet is then given up, what has left is seen through, and its outcome is kept for whoever asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+from liangxin import _wire as wire
+from liangxin._errors import (
+    AmbiguousCreate,
+    ClientStateError,
+    LiangxinError,
+    NotSent,
+    RateLimited,
+    ServiceUnavailable,
+    TransportError,
+    UnexpectedReply,
+)
+from liangxin._owned import OwnedTasks
+from liangxin._pacing import MAX_RETRY_AFTER, retry_delays
+from liangxin._tasks import ModelInput, Outcome, Task
+from liangxin._text import printable
+from liangxin._transport import Evidence, Transport
+
+log = logging.getLogger("liangxin")
+
+Done: TypeAlias = Callable[[Task | LiangxinError], None]
+Record: TypeAlias = Callable[["Creation"], Awaitable[None]]
+
+
+class Creation:
+    """One create on its way, from the first attempt to its outcome."""
+
+    def __init__(self, input: ModelInput, request: wire.CreateRequest, done: Done) -> None:
+        self.input = input
+        self.request = request
+        self.scope = anyio.CancelScope(shield=True)
+        self.in_doubt = False
+        """Whether a byte has left and no answer has settled what became of it."""
+        self._done: Done | None = done
+
+    def forsake(self) -> None:
+        """The caller leaves: give up what has not left, see through what has."""
+        self._done = None
+        if not self.in_doubt:
+            self.scope.cancel()
+
+    def finish(self, result: Task | LiangxinError) -> bool:
+        """Hand the result to the caller, if there is one still."""
+        if self._done is None:
+            return False
+        self._done(result)
+        return True
+
+    def outcome(self, result: Task | LiangxinError) -> Outcome:
+        """The result beside its input, for whoever asks later."""
+        if isinstance(result, LiangxinError):
+            return Outcome(input=self.input, error=result)
+        return Outcome(input=self.input, task=result)
+
+
+class Creations:
+    """All creates of one client."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        owned: OwnedTasks,
+        *,
+        timeout: float,
+        max_retries: int,
+        record_sending: Record | None = None,
+    ) -> None:
+        self._transport = transport
+        self._owned = owned
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._record_sending = record_sending
+        """Awaited when the first byte of a create is about to leave: the ledger's place."""
+        self._running: set[Creation] = set()
+        self._held_until = 0.0
+        self._closed = False
+        self._emptied = anyio.Event()
+        self.unclaimed: list[Outcome] = []
+        """What became of creates whose callers had gone."""
+
+    def start(self, input: ModelInput, callback_url: str | None, done: Done) -> Creation:
+        """
+        Begin a create and return at once; `done` gets the task, or the error, in the end.
+
+        Bad input raises here, before anything is sent.
+        """
+        if self._closed:
+            raise ClientStateError("the client is closed; it creates nothing any more")
+        client_ref = secrets.token_hex(16)
+        request = wire.create_request(input, callback_url=callback_url, client_ref=client_ref)
+        creation = Creation(input, request, done)
+        self._running.add(creation)
+        try:
+            self._owned.start(lambda: self._run(creation))
+        except ClientStateError:
+            self._running.discard(creation)
+            raise
+        return creation
+
+    async def create(self, input: ModelInput, callback_url: str | None) -> Task:
+        """Create a task and wait for the answer."""
+        answered = anyio.Event()
+        results: list[Task | LiangxinError] = []
+
+        def done(result: Task | LiangxinError) -> None:
+            results.append(result)
+            answered.set()
+
+        creation = self.start(input, callback_url, done)
+        try:
+            await answered.wait()
+        except BaseException:  # cancelled, maybe in the very moment of the answer
+            creation.forsake()
+            for result in results:
+                self.keep(creation.outcome(result))
+            raise
+        if isinstance(results[0], LiangxinError):
+            raise results[0]
+        return results[0]
+
+    async def _run(self, creation: Creation) -> None:
+        result: Task | LiangxinError
+        try:
+            with creation.scope:
+                result = await self._attempts(creation)
+            if creation.scope.cancelled_caught:
+                result = NotSent(
+                    f"{creation.request.model} was not created: the client closed before "
+                    "anything was sent"
+                )
+        except LiangxinError as exc:
+            result = exc
+        finally:
+            self._running.discard(creation)
+            if not self._running:
+                self._emptied.set()
+        if not creation.finish(result):
+            self.keep(creation.outcome(result))
+
+    def keep(self, outcome: Outcome) -> None:
+        """Keep an outcome that nobody waits for any more, unless nothing can have been paid."""
+        if outcome.task is not None:
+            log.warning("task %s was accepted, and its caller has gone", outcome.task.id)
+            self.unclaimed.append(outcome)
+        elif isinstance(outcome.error, AmbiguousCreate):
+            log.warning("the caller has gone, and %s", outcome.error)
+            self.unclaimed.append(outcome)
+
+    async def _attempts(self, creation: Creation) -> Task:
+        """Try until there is an answer that settles it, within the retry budget."""
+        delays = retry_delays()
+        for retries_left in reversed(range(self._max_retries + 1)):
+            await anyio.sleep(max(0.0, self._held_until - anyio.current_time()))
+            try:
+                return await self._attempt(creation)
+            except (NotSent, RateLimited, ServiceUnavailable) as exc:
+                asked = getattr(exc, "retry_after", None) or 0.0
+                if not retries_left or asked > MAX_RETRY_AFTER:
+                    raise
+                wait = max(next(delays), asked)
+                self._held_until = max(self._held_until, anyio.current_time() + asked)
+                log.info("%s; trying again in %.1f s", exc, wait)
+                await anyio.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(self, creation: Creation) -> Task:
+        request = creation.request
+
+        async def leaving() -> None:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # given up a moment ago: not one byte
+            if self._record_sending is not None:
+                await self._record_sending(creation)
+            creation.in_doubt = True
+
+        evidence = Evidence(leaving)
+        try:
+            reply = await self._transport.exchange(
+                request, lane="create", timeout=self._timeout, evidence=evidence
+            )
+        except NotSent:
+            creation.in_doubt = False
+            raise
+        except (TransportError, UnexpectedReply) as exc:
+            raise _ambiguous(request, evidence, str(exc)) from exc.__cause__
+        except anyio.get_cancelled_exc_class() as exc:
+            if not creation.in_doubt:
+                raise
+            raise _ambiguous(request, evidence, "the client closed before the answer") from exc
+        verdict = wire.judge_create(reply, request)
+        if isinstance(verdict, wire.Doubt):
+            raise _ambiguous(request, evidence, verdict.reason, task_id=verdict.task_id)
+        creation.in_doubt = False
+        if isinstance(verdict, Task):
+            return verdict
+        raise verdict
+
+    async def aclose(self) -> None:
+        """
+        End all creates: those that have not left at once, the others with their answer.
+
+        Returns within the time-out of a create.
+        """
+        self._closed = True
+        for creation in self._running:
+            if not creation.in_doubt:
+                creation.scope.cancel()
+        while self._running:
+            self._emptied = anyio.Event()
+            await self._emptied.wait()
+
+
+def _ambiguous(
+    request: wire.CreateRequest, evidence: Evidence, why: str, *, task_id: str | None = None
+) -> AmbiguousCreate:
+    now = anyio.current_time()
+    elapsed = now - (evidence.sent_at if evidence.sent_at is not None else now)
+    known = f" The answer names task {task_id}." if task_id else ""
+    return AmbiguousCreate(
+        f"a create of {printable(request.model, 60)} was sent, and nobody can tell whether it was "
+        f"accepted ({printable(why, 160)}): money may have been spent, and calling again may pay "
+        f"twice. Look for it at the service (client_ref {request.client_ref}) before you do."
+        + known,
+        model=request.model,
+        client_ref=request.client_ref,
+        request_sha256=request.sha256,
+        sent_at=datetime.now(UTC).timestamp() - elapsed,
+        elapsed=elapsed,
+        http_status=evidence.status,
+        raw=evidence.body,
+        task_id=task_id,
+    )

@@ -1,0 +1,308 @@
+"""
+One scheduler for every task that somebody waits for.
+
+A waiting task is a row in a heap of due times, not a coroutine: memory and work grow with looks,
+not with waiting.  A few workers look at what is due; whoever listens to a task is told of every
+change of its state, and of its end.  It starts when first needed and stops when nothing waits.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import TypeAlias
+
+import anyio
+from attrs import Factory, define, evolve
+
+from liangxin._errors import (
+    APIError,
+    BadRequest,
+    ClientStateError,
+    Forbidden,
+    InvalidInput,
+    LiangxinError,
+    RateLimited,
+    TaskLost,
+    TaskNotFound,
+    Unauthorized,
+    WaitTimeout,
+)
+from liangxin._owned import OwnedTasks
+from liangxin._pacing import PollBudget, Schedule
+from liangxin._tasks import Task, TaskState
+
+log = logging.getLogger("liangxin")
+
+Listener: TypeAlias = Callable[[Task | LiangxinError], None]
+"""Told of each new snapshot, or of the error that ends the listening.  Must not block."""
+
+LOST_AFTER = 60.0
+"""Seconds over which a task must stay unknown before it counts as lost."""
+LOST_ANSWERS = 3
+"""How many answers at least must say so."""
+REFUSALS = 3
+"""How many answers in a row must refuse the key before that is believed."""
+
+_ORDER = [TaskState.WAITING, TaskState.QUEUING, TaskState.GENERATING]
+
+
+@define(eq=False)
+class _Row:
+    """One task that somebody waits for."""
+
+    task: Task
+    since: float
+    """When we began to wait, on the monotonic clock."""
+    ticket: int = 0
+    """The number of the row's valid entry in the heap; older ones are void."""
+    listeners: dict[Listener, float | None] = Factory(dict)
+    """Who listens, and how long they asked to, in seconds."""
+    trouble: int = 0
+    refused: int = 0
+    unknown: int = 0
+    unknown_since: float = 0.0
+    looked: bool = False
+
+    def tell(self, news: Task | LiangxinError) -> None:
+        for listener in list(self.listeners):
+            listener(news)
+
+
+class Poller:
+    """Looks at tasks until they end, under one budget of looks a second."""
+
+    def __init__(
+        self,
+        look: Callable[[str], Awaitable[Task]],
+        owned: OwnedTasks,
+        *,
+        schedule: Schedule,
+        budget: PollBudget,
+        max_workers: int,
+    ) -> None:
+        self._look = look
+        self._owned = owned
+        self._schedule = schedule
+        self._budget = budget
+        self._max_workers = max_workers
+        self._rows: dict[str, _Row] = {}
+        self._due: list[tuple[float, int, _Row]] = []
+        self._deadlines: list[tuple[float, int, _Row, Listener]] = []
+        self._numbers = count(1)
+        self._alarm = anyio.Event()
+        self._running = False
+        self._workers = 0
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks somebody waits for."""
+        return len(self._rows)
+
+    def add(
+        self, task: Task, listener: Listener, *, timeout: float | None = None, fresh: bool = False
+    ) -> None:
+        """
+        Tell `listener` of every change of a task's state until it ends, or for `timeout` seconds.
+
+        A `fresh` task was created just now; any other is looked at as soon as can be.
+        """
+        if self._closed:
+            raise ClientStateError("the client is closed; it waits for nothing any more")
+        now = anyio.current_time()
+        row = self._rows.get(task.id)
+        if row is None:
+            row = _Row(task, since=now)
+            row.listeners[listener] = timeout
+            self._start()
+            self._rows[task.id] = row
+            self._plan(row, now + (self._schedule.next_delay(0.0) if fresh else 0.0))
+        else:
+            row.listeners[listener] = timeout
+            if row.looked:
+                listener(row.task)
+        if timeout is not None:
+            number = next(self._numbers)
+            heapq.heappush(self._deadlines, (now + timeout, number, row, listener))
+            self._alarm.set()
+
+    def remove(self, task_id: str, listener: Listener) -> None:
+        """Stop telling; the task itself goes on at the service."""
+        row = self._rows.get(task_id)
+        if row is not None and listener in row.listeners:
+            del row.listeners[listener]
+            if not row.listeners:
+                self._drop(row)
+
+    def close(self) -> None:
+        """Tell everybody that nobody looks any more."""
+        self._closed = True
+        for row in list(self._rows.values()):
+            self._drop(row)
+            row.tell(ClientStateError(f"the client closed while {row.task.id} was waited for"))
+
+    # --- the scheduler ---------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if not self._running:
+            self._owned.start(self._run)
+            self._running = True
+
+    async def _run(self) -> None:
+        try:
+            while self._rows:
+                self._alarm = anyio.Event()
+                pause = self._dispatch(anyio.current_time())
+                with anyio.move_on_after(pause):
+                    await self._alarm.wait()
+        finally:
+            self._running = False
+
+    def _dispatch(self, now: float) -> float:
+        """Start what is due, and say in how many seconds something may be due again."""
+        next_deadline = self._expire(now)
+        while self._workers < self._max_workers:
+            pause = self._pause(now)
+            if pause > 0:
+                return min(pause, next_deadline - now)
+            row = self._take(now)
+            self._workers += 1
+            self._owned.start(lambda row=row: self._work(row))  # type: ignore[misc]
+        return next_deadline - now
+
+    def _pause(self, now: float) -> float:
+        """Seconds until the next look may leave."""
+        while self._due and self._due[0][1] != self._due[0][2].ticket:
+            heapq.heappop(self._due)
+        if not self._due:
+            return math.inf
+        return max(self._due[0][0] - now, self._budget.delay(now))
+
+    def _take(self, now: float) -> _Row:
+        self._budget.spend(now)
+        row = heapq.heappop(self._due)[2]
+        row.ticket = 0
+        return row
+
+    def _plan(self, row: _Row, due: float) -> None:
+        row.ticket = next(self._numbers)
+        heapq.heappush(self._due, (due, row.ticket, row))
+        if self._due[0][2] is row:
+            self._alarm.set()
+
+    def _drop(self, row: _Row) -> None:
+        row.ticket = -1
+        self._rows.pop(row.task.id, None)
+        if not self._rows:
+            self._alarm.set()
+
+    def _expire(self, now: float) -> float:
+        """Tell the listeners whose time is up; say when the next one's will be."""
+        while self._deadlines:
+            moment, _, row, listener = self._deadlines[0]
+            is_over = self._rows.get(row.task.id) is not row or listener not in row.listeners
+            if not is_over and moment > now:
+                return moment
+            heapq.heappop(self._deadlines)
+            if not is_over:
+                timeout = row.listeners[listener]
+                self.remove(row.task.id, listener)
+                listener(_too_late(row.task, timeout))
+        return math.inf
+
+    # --- the workers -----------------------------------------------------------------------
+
+    async def _work(self, row: _Row) -> None:
+        """Look at one task, then at whatever else is due by then."""
+        try:
+            while True:
+                await self._visit(row)
+                now = anyio.current_time()
+                if self._pause(now) > 0:
+                    return
+                row = self._take(now)
+        finally:
+            self._workers -= 1
+            self._alarm.set()
+
+    async def _visit(self, row: _Row) -> None:
+        try:
+            task = await self._look(row.task.id)
+        except LiangxinError as exc:
+            if row.ticket == 0:
+                self._stumble(row, exc)
+        else:
+            self._budget.answered()
+            if row.ticket == 0:  # else nobody has waited any more since the look began
+                self._progress(row, task)
+
+    def _progress(self, row: _Row, task: Task) -> None:
+        """Take in a good answer."""
+        row.trouble = row.refused = row.unknown = 0
+        if task.state is TaskState.UNRECOGNIZED and row.task.state is not task.state:
+            log.warning("%s is in a state of a new name: %r", task.id, task.raw.get("state"))
+        if _goes_back(row.task.state, task.state):
+            task = evolve(task, state=row.task.state)
+        is_news = not row.looked or task.state is not row.task.state
+        row.looked = True
+        row.task = task
+        if task.is_final:
+            self._drop(row)
+        else:
+            self._again(row)
+        if is_news:
+            row.tell(task)
+
+    def _stumble(self, row: _Row, exc: LiangxinError) -> None:
+        """Take in an answer that says nothing about the task, or that it is unknown."""
+        now = anyio.current_time()
+        row.trouble += 1
+        row.refused = row.refused + 1 if isinstance(exc, (Unauthorized, Forbidden)) else 0
+        if isinstance(exc, RateLimited):
+            self._budget.throttled(now, exc.retry_after)
+        if isinstance(exc, (TaskNotFound, BadRequest, InvalidInput)):
+            row.unknown += 1
+            row.unknown_since = row.unknown_since if row.unknown > 1 else now
+        elif isinstance(exc, APIError) and row.refused == 0:
+            row.unknown = 0
+        if row.refused >= REFUSALS:
+            self._end(row, exc)
+        elif row.unknown >= LOST_ANSWERS and now - row.unknown_since >= LOST_AFTER:
+            self._end(row, _lost(row.task, exc))
+        else:
+            log.info("looking at %s again later: %s", row.task.id, exc)
+            self._again(row)
+
+    def _end(self, row: _Row, exc: LiangxinError) -> None:
+        self._drop(row)
+        row.tell(exc)
+
+    def _again(self, row: _Row) -> None:
+        now = anyio.current_time()
+        self._plan(row, now + self._schedule.next_delay(now - row.since, trouble=row.trouble))
+
+
+def _goes_back(old: TaskState, new: TaskState) -> bool:
+    return old in _ORDER and new in _ORDER and _ORDER.index(new) < _ORDER.index(old)
+
+
+def _too_late(task: Task, timeout: float | None) -> WaitTimeout:
+    return WaitTimeout(
+        task,
+        f"{task.id} was still {task.state.value} after {timeout:g} s; it goes on at the service: "
+        "wait() again to pick it up",
+    )
+
+
+def _lost(task: Task, cause: LiangxinError) -> TaskLost:
+    lost = TaskLost(
+        task,
+        f"the service has not known {task.id} for {LOST_AFTER:g} s and more; it was accepted, so "
+        "ask the service about it before you pay for another",
+    )
+    lost.__cause__ = cause
+    return lost

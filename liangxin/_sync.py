@@ -1,0 +1,205 @@
+# Generated from liangxin/_client.py. Do not edit; run: nox -s generate
+"""The blocking client: every verb of `AsyncClient`, for callers without an event loop."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from liangxin._client import AsyncClient
+from liangxin._portal import Portal, drawn_in_thread
+from liangxin._tasks import ModelInput, Outcome, Task
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class Client:
+    """
+    A client of the LiangXin Market.
+
+    `api_key` and `base_url` default to the environment's `LIANGXIN_API_KEY` and
+    `LIANGXIN_BASE_URL`; the service's documents name no host, so there is no default for it.
+
+    Times are seconds.  `timeout` is the deadline of one request, from its first byte to the last
+    of its answer, and `create_timeout` that of a create; how long to wait for a task is said with
+    each wait.  `max_connections` bounds the connections, not the tasks in flight, which need
+    none.  `max_retries` bounds how often a create is sent again that provably never left, or that
+    the service refused for now; one that may have been accepted is never sent again.
+    `poll_budget` is how many looks a second all tasks together may take; the pause between two
+    looks at one task grows with its age from `min_interval` to `max_interval`.
+
+    `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
+    path of a file of certificates.  `transport` is an httpx transport of your own, used for all
+    requests to the service.
+
+    Any thread may call.  The work is done in one event loop, in a thread of the client's own.
+    Inputs that are not a sequence are drawn in a worker thread.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        create_timeout: float = 60.0,
+        max_connections: int = 50,
+        max_retries: int = 5,
+        poll_budget: float = 50.0,
+        min_interval: float = 1.0,
+        max_interval: float = 15.0,
+        proxy: str | None = None,
+        verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._client = AsyncClient(
+            api_key,
+            base_url=base_url,
+            timeout=timeout,
+            create_timeout=create_timeout,
+            max_connections=max_connections,
+            max_retries=max_retries,
+            poll_budget=poll_budget,
+            min_interval=min_interval,
+            max_interval=max_interval,
+            proxy=proxy,
+            verify=verify,
+            transport=transport,
+        )
+        self._portal = Portal(self._client)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close the client.
+
+        Creates that have not left are given up, those that have are seen through: this takes up
+        to `create_timeout`.  Whoever still waits for a task gets a `ClientStateError`; the tasks
+        go on at the service.  What nobody took is in `unclaimed` afterwards.
+        """
+        self._portal.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is, without a trailing slash."""
+        return self._client.base_url
+
+    @property
+    def unclaimed(self) -> tuple[Outcome, ...]:
+        """
+        What became of paid work whose caller had gone.
+
+        A caller that is cancelled, or leaves `run_many` early, gets no result for what it had
+        begun; every task that was accepted all the same is here, and every create of which nobody
+        knows.
+        """
+        return self._client.unclaimed
+
+    def create_task(self, input: ModelInput, *, callback_url: str | None = None) -> Task:
+        """
+        Create a task and return at once.
+
+        Sent at most once: the service documents no idempotency key, so a second attempt could be
+        a second charge.  Sent again by itself only what provably never left, or was refused for
+        now.  `callback_url` is a public https address that the service posts the final state to.
+
+        Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
+        when nothing left; `AmbiguousCreate` when the answer was lost.
+        """
+        return self._portal.run(self._client.create_task, input, callback_url=callback_url)
+
+    def get_task(self, task: Task | str) -> Task:
+        """
+        Fetch a fresh snapshot of a task, which costs nothing: one recordInfo.
+
+        Raises the `APIError` leaf of a refusal (`TaskNotFound` for an unknown id),
+        `TransportError` without an answer, `UnexpectedReply` for one that cannot be read.
+        """
+        return self._portal.run(self._client.get_task, task)
+
+    def watch(self, task: Task | str, *, timeout: float | None = None) -> Iterator[Task]:
+        """
+        Yield a snapshot at every change of a task's state; the last one is final.
+
+        The first is what the first look finds.  Does not raise when the task ends with `fail`.
+        Raises `WaitTimeout` after `timeout` seconds in all, and `TaskLost` or the `APIError` leaf
+        when the service no longer tells.
+        """
+        return self._portal.iterate(self._client.watch, task, timeout=timeout)
+
+    def wait(self, task: Task | str, *, timeout: float | None = None) -> Task:
+        """
+        Wait until a task has succeeded, and return it with its `urls`.
+
+        Looks at the task at growing intervals; an answer that fails is a reason to look again
+        later, not to give up.  Raises `TaskFailed` when it ends with `fail`; `WaitTimeout` after
+        `timeout` seconds, while the task goes on: wait again to pick it up; `TaskLost` when the
+        service has not known it for a minute and more; `Unauthorized` or `Forbidden` when the key
+        is refused three times in a row.
+        """
+        return self._portal.run(self._client.wait, task, timeout=timeout)
+
+    def run(
+        self, input: ModelInput, *, callback_url: str | None = None, timeout: float | None = None
+    ) -> Task:
+        """
+        Create a task and wait until it has succeeded.
+
+        `timeout` bounds the waiting; what is raised is said at `create_task` and `wait`.
+        """
+        return self._portal.run(self._client.run, input, callback_url=callback_url, timeout=timeout)
+
+    def run_many(
+        self,
+        inputs: Iterable[ModelInput],
+        *,
+        max_in_flight: int = 100,
+        timeout: float | None = None,
+    ) -> AbstractContextManager[Iterator[Outcome]]:
+        """
+        Create and wait for many tasks at a time, and yield what becomes of each as it ends.
+
+        `inputs` may be endless: an input is drawn when there is room for it, that is when fewer
+        than `max_in_flight` tasks are under way or wait to be taken from the stream.  An
+        `Outcome` carries the task, or the error that ended it: one failure never stops the
+        others.  An exception of `inputs` itself is raised when the outcomes of all that was drawn
+        before have been taken.  `timeout` bounds the waiting for each task.
+
+        Leaving the block early leaves tasks that were accepted at the service, and in
+        `unclaimed`.
+        """
+        return self._portal.enter(
+            self._client.run_many,
+            drawn_in_thread(inputs),
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+        )
+
+    def download(
+        self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
+    ) -> list[Path]:
+        """
+        Save all results of a task that has succeeded to the folder `to`, and return their paths.
+
+        Files are called after the task's id, or `name`, with a number and an ending that fits the
+        bytes; each appears whole or not at all.  The API key never goes to a result's host.  URLs
+        expire: an expired one is asked for anew, once; a task is never created again.  Raises a
+        leaf of `DownloadError`.
+        """
+        return self._portal.run(self._client.download, task, to, name=name)

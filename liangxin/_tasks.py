@@ -1,0 +1,161 @@
+"""
+The values that users hold: what is asked for (`ModelInput`), and what becomes of it (`Task`).
+
+Frozen, without I/O: a `Task` is what one answer of the service said, and never changes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Literal, TypeAlias
+
+from attrs import Factory, field, frozen
+
+from liangxin._errors import InputError, LiangxinError, TaskFailed
+
+Kind: TypeAlias = Literal["image", "video"]
+
+
+class TaskState(enum.Enum):
+    """
+    Where a task stands, in the service's own words.
+
+    `SUCCESS` and `FAIL` are final.  A word that this version has never heard of becomes
+    `UNRECOGNIZED`, which is not final; the word itself is in `Task.raw`.
+    """
+
+    WAITING = "waiting"
+    QUEUING = "queuing"
+    GENERATING = "generating"
+    SUCCESS = "success"
+    FAIL = "fail"
+    UNRECOGNIZED = "unrecognized"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task has ended."""
+        return self is TaskState.SUCCESS or self is TaskState.FAIL
+
+
+@frozen(kw_only=True)
+class Task:
+    """
+    A snapshot of one task, as one answer of the service described it.
+
+    `created_at`, `updated_at` and `completed_at` are aware datetimes in UTC, or None where the
+    service said nothing (it documents none of the three).  `urls` are the results, in order; they
+    expire.  `param` is the request as the service kept it.  `raw` is everything the answer said
+    about the task, fields unknown to this version included.
+    """
+
+    id: str
+    model: str | None = None
+    state: TaskState = TaskState.WAITING
+    urls: tuple[str, ...] = ()
+    fail_code: str | None = None
+    fail_message: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    completed_at: datetime | None = None
+    param: Mapping[str, object] | None = field(default=None, repr=False, hash=False)
+    raw: Mapping[str, object] = field(default=Factory(dict), repr=False, eq=False, hash=False)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task has ended, well or not."""
+        return self.state.is_final
+
+
+class ModelInput:
+    """
+    What one model is asked to make.
+
+    The classes in `liangxin.models` are the documented models; `RawInput` is any other.
+    """
+
+    slug: ClassVar[str]
+    """The value that goes out as `model`."""
+    kind: ClassVar[Kind]
+    """What comes back: an image or a video."""
+
+    __slots__ = ()
+
+    def payload(self) -> dict[str, object]:
+        """The request's `input`: only what was set, in the documented order of fields."""
+        raise TypeError(f"{type(self).__name__} does not say what its payload is")
+
+
+@frozen
+class RawInput(ModelInput):
+    """
+    The input of a model that this package has no class for: sent as it is, checked by nobody here.
+
+        RawInput("some-new-model", {"prompt": "a lighthouse in fog"})
+    """
+
+    slug: str = field()  # type: ignore[misc]  # a constant of the class elsewhere, a value here
+    input: Mapping[str, object] = field(hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.slug, str) or not self.slug.strip():
+            raise InputError(
+                f"slug must be a model's name, not {self.slug!r}", field="slug", value=self.slug
+            )
+        if not isinstance(self.input, Mapping):
+            raise InputError(
+                f"input must be a mapping of fields, not {type(self.input).__name__}",
+                field="input",
+                value=self.input,
+                allowed="a mapping of field names to JSON values",
+            )
+
+    def payload(self) -> dict[str, object]:
+        """The fields, as given."""
+        return dict(self.input)
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """
+    What became of one input of many: a task that succeeded, or the error that ended it.
+
+    `index` counts the inputs from 0 (None for one that was not among many).  `task` is the last
+    snapshot, also beside an error if the task was created at all; None means that nothing was
+    created, or that nobody can know (`AmbiguousCreate`).
+    """
+
+    index: int | None = None
+    input: object
+    task: Task | None = None
+    error: LiangxinError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the task succeeded."""
+        return self.error is None
+
+    def result(self) -> Task:
+        """Return the succeeded task, or raise the error that ended it."""
+        if self.error is not None:
+            raise self.error
+        assert self.task is not None
+        return self.task
+
+
+def task_id(task: Task | str) -> str:
+    """The id of a task that is given as a `Task` or as its id."""
+    name = task.id if isinstance(task, Task) else task
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"a task is a Task or its id, not {task!r}", field="task", value=task)
+    return name
+
+
+def final_or_raise(task: Task) -> Task:
+    """Return a task that succeeded; raise `TaskFailed` for one that did not."""
+    if task.state is TaskState.FAIL:
+        reason = task.fail_message or "the service gave no reason"
+        code = f" (code {task.fail_code})" if task.fail_code else ""
+        raise TaskFailed(task, f"{task.id} failed{code}: {reason}")
+    return task

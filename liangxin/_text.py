@@ -1,0 +1,13 @@
+"""Text from elsewhere, made fit to show: printable, on one line, and short."""
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """
+    Return `text` on one line, without control or bidirectional characters, clipped to `limit`.
+
+    Everything that the service or a result host wrote passes through here before an exception, a
+    log line or a terminal shows it.
+    """
+    line = " ".join(str(text)[: 4 * limit].split())
+    line = "".join(char if char.isprintable() else "�" for char in line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,200 @@
+"""
+Writes `liangxin/_sync.py` from `liangxin/_client.py`, or checks that it is up to date.
+
+    python -m liangxin._tools.generate_sync [--check]
+
+No body is translated.  Each public method becomes one typed forward through the portal, chosen by
+its shape: a coroutine, an async generator, an async context manager, or a property.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import sys
+import textwrap
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+SOURCE = PACKAGE / "_client.py"
+TARGET = PACKAGE / "_sync.py"
+
+HEADER = '''\
+# Generated from liangxin/_client.py. Do not edit; run: nox -s generate
+"""The blocking client: every verb of `AsyncClient`, for callers without an event loop."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from liangxin._client import AsyncClient
+from liangxin._portal import Portal, drawn_in_thread
+from liangxin._tasks import ModelInput, Outcome, Task
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class Client:
+'''
+
+NOTE = """
+Any thread may call.  The work is done in one event loop, in a thread of the client's own.
+Inputs that are not a sequence are drawn in a worker thread.
+"""
+
+# How a type reads on the other side; any other stays as it is.
+TYPES = {
+    "Inputs": "Iterable[ModelInput]",
+    "AbstractAsyncContextManager[AsyncIterator[Outcome]]": (
+        "AbstractContextManager[Iterator[Outcome]]"
+    ),
+    "AsyncIterator[Task]": "Iterator[Task]",
+}
+
+CONTEXT = """
+def __enter__(self) -> Client:
+    return self
+
+def __exit__(
+    self,
+    exc_type: type[BaseException] | None,
+    exc: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    self.close()
+"""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def generate(source: str) -> str:
+    """Return the text of the blocking client for the text of the async one."""
+    tree = ast.parse(source)
+    client = next(
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "AsyncClient"
+    )
+    parts = [_docstring(client, NOTE)]
+    for node in client.body:
+        if isinstance(node, Function):
+            parts.append(_member(node))
+    body = "\n\n".join(part.strip("\n") for part in parts if part)
+    return HEADER + textwrap.indent(body, "    ") + "\n"
+
+
+def _member(node: Function) -> str:
+    if node.name == "__init__":
+        return _init(node)
+    if node.name == "__aenter__":
+        return CONTEXT
+    if node.name == "aclose":
+        return f"def close(self) -> None:\n{_indented_doc(node)}\n    self._portal.close()"
+    if node.name.startswith("_"):
+        return ""
+    returns = ast.unparse(node.returns) if node.returns else "None"
+    if any(isinstance(each, ast.Name) and each.id == "property" for each in node.decorator_list):
+        return (
+            f"@property\ndef {node.name}(self) -> {returns}:\n{_indented_doc(node)}\n"
+            f"    return self._client.{node.name}"
+        )
+    verb = _verb(node, returns)
+    call = ", ".join([f"self._client.{node.name}", *_arguments(node)])
+    return (
+        f"def {node.name}({_parameters(node)}) -> {TYPES.get(returns, returns)}:\n"
+        f"{_indented_doc(node)}\n    return self._portal.{verb}({call})"
+    )
+
+
+def _verb(node: Function, returns: str) -> str:
+    if returns.startswith("AbstractAsyncContextManager["):
+        return "enter"
+    if returns.startswith("AsyncIterator["):
+        return "iterate"
+    if isinstance(node, ast.AsyncFunctionDef):
+        return "run"
+    raise SystemExit(f"AsyncClient.{node.name}: a shape that the generator does not know")
+
+
+def _init(node: Function) -> str:
+    arguments = ", ".join(_arguments(node))
+    return (
+        f"def __init__({_parameters(node)}) -> None:\n"
+        f"    self._client = AsyncClient({arguments})\n"
+        "    self._portal = Portal(self._client)"
+    )
+
+
+def _parameters(node: Function) -> str:
+    arguments = ast.parse(f"def f({ast.unparse(node.args)}): ...").body[0]
+    assert isinstance(arguments, ast.FunctionDef)
+    for each in [*arguments.args.args, *arguments.args.kwonlyargs]:
+        if each.annotation is not None:
+            kind = ast.unparse(each.annotation)
+            each.annotation = ast.parse(TYPES.get(kind, kind), mode="eval").body
+    return ast.unparse(arguments.args)
+
+
+def _arguments(node: Function) -> list[str]:
+    by_place = [_value(each) for each in node.args.args[1:]]
+    by_name = [f"{each.arg}={_value(each)}" for each in node.args.kwonlyargs]
+    return by_place + by_name
+
+
+def _value(argument: ast.arg) -> str:
+    kind = ast.unparse(argument.annotation) if argument.annotation else ""
+    return f"drawn_in_thread({argument.arg})" if kind == "Inputs" else argument.arg
+
+
+def _docstring(node: Function | ast.ClassDef, more: str = "") -> str:
+    text = (ast.get_docstring(node) or "").strip() + ("\n" + more.rstrip() if more else "")
+    for word in (" async ", "await "):
+        if word in text.replace("`async with AsyncClient", ""):
+            raise SystemExit(f"{node.name}: its docstring is for both clients, and says {word!r}")
+    if "\n" not in text:
+        return f'"""{text}"""'
+    return f'"""\n{text}\n"""'
+
+
+def _indented_doc(node: Function) -> str:
+    return textwrap.indent(_docstring(node), "    ")
+
+
+def _formatted(text: str) -> str:
+    import subprocess
+
+    command = [sys.executable, "-m", "ruff", "format", "--line-length", "100", "-"]
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file, or compare; the exit code says whether it is up to date."""
+    wanted = _formatted(generate(SOURCE.read_text(encoding="utf-8")))
+    found = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+    if arguments != ["--check"]:
+        TARGET.write_text(wanted, encoding="utf-8")
+        print(f"wrote {TARGET.name}" if wanted != found else f"{TARGET.name} was up to date")
+        return 0
+    if wanted == found:
+        return 0
+    sys.stdout.writelines(
+        difflib.unified_diff(
+            found.splitlines(keepends=True),
+            wanted.splitlines(keepends=True),
+            "_sync.py as it is",
+            "_sync.py as generated",
+        )
+    )
+    print("liangxin/_sync.py is stale; run: nox -s generate")
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,426 @@
+"""
+The wire format, without the wire: builds requests, reads replies, opens no socket.
+
+Tolerant about everything that may grow (states, fields, spellings of numbers), strict about what
+decides money or endings: a task id is a non-empty string or it is not one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from typing import Any, TypeGuard, cast
+from urllib.parse import quote
+
+import cattrs
+from attrs import frozen
+from cattrs.gen import make_dict_structure_fn, override
+
+from liangxin import _errors as errors
+from liangxin._errors import APIError, InputError, UnexpectedReply
+from liangxin._tasks import ModelInput, Task, TaskState
+from liangxin._text import printable
+
+CREATE_PATH = "/api/v1/jobs/createTask"
+RECORD_PATH = "/api/v1/jobs/recordInfo"
+MAX_REPLY = 4 * 1024 * 1024
+"""How many bytes of an answer are read at the most."""
+
+
+@frozen
+class Request:
+    """One request, ready to send: `target` is path and query below the base URL."""
+
+    method: str
+    target: str
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@frozen
+class Reply:
+    """One answer as it came: header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+@frozen
+class CreateRequest(Request):
+    """A createTask, with what an error about it needs to say."""
+
+    model: str = ""
+    client_ref: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the body, in hexadecimal."""
+        return sha256(self.body).hexdigest()
+
+
+def create_request(
+    input: ModelInput, *, callback_url: str | None = None, client_ref: str
+) -> CreateRequest:
+    """Build a createTask; `client_ref` goes out as `Idempotency-Key`, which nobody documents."""
+    if not isinstance(input, ModelInput):
+        raise InputError(
+            f"input must be a model's input such as models.ZImage(prompt=…) or RawInput(slug, "
+            f"fields), not {type(input).__name__}",
+            field="input",
+            value=input,
+            allowed="a class of liangxin.models, or RawInput",
+        )
+    call: dict[str, object] = {"model": input.slug}
+    if callback_url is not None:
+        call["callBackUrl"] = _checked_callback_url(callback_url)
+    call["input"] = input.payload()
+    body = _encode(call)
+    return CreateRequest(
+        "POST",
+        CREATE_PATH,
+        body,
+        (
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", b"%d" % len(body)),
+            (b"Idempotency-Key", client_ref.encode("ascii")),
+        ),
+        model=input.slug,
+        client_ref=client_ref,
+    )
+
+
+def record_request(task_id: str) -> Request:
+    """Build a recordInfo for one task."""
+    return Request("GET", f"{RECORD_PATH}?taskId={quote(task_id, safe='')}")
+
+
+def _encode(call: dict[str, object]) -> bytes:
+    # Indented like the documentation's own example: the bytes can be compared with it as they are.
+    try:
+        return json.dumps(call, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InputError(
+            f"the input of {printable(call['model'])} cannot be written as JSON: {exc}",
+            field="input",
+            value=call["input"],
+            allowed="text, finite numbers, booleans, None, lists and mappings of these",
+        ) from exc
+
+
+def _checked_callback_url(url: str) -> str:
+    if not isinstance(url, str) or not url.lower().startswith(("https://", "http://")):
+        raise InputError(
+            f"callback_url must be a public https URL, not {url!r:.100}",
+            field="callback_url",
+            value=url,
+            allowed="a public https URL",
+        )
+    return url
+
+
+# --- what every reply has ----------------------------------------------------------------------
+
+
+@frozen
+class _Envelope:
+    """An answer's outer shape, whichever of the service's three it has."""
+
+    status: int
+    """The HTTP status, or the code in the body where that says otherwise."""
+    code: int | str | None
+    message: str
+    data: object
+    failed: bool
+    is_json: bool
+
+
+def _open(reply: Reply) -> _Envelope:
+    """Read the envelope; a body that is not a JSON object is an envelope without data."""
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        body = None
+    ok = 200 <= reply.status < 300
+    if not isinstance(body, dict):
+        return _Envelope(reply.status, None, "", None, failed=not ok, is_json=False)
+    error = body.get("error")
+    code = _code(body.get("code"))
+    message = body.get("msg") or body.get("message") or ""
+    if isinstance(error, dict):
+        message = error.get("message") or message
+        code = _code(error.get("code")) if code is None else code
+    elif error:
+        message = message or error
+    status = code if ok and isinstance(code, int) and code != 200 else reply.status
+    return _Envelope(
+        status,
+        code,
+        str(message),
+        body.get("data"),
+        failed=not ok or bool(error) or (body.get("code") is not None and code != 200),
+        is_json=True,
+    )
+
+
+def _code(value: object) -> int | str | None:
+    number = _integer(value)
+    if number is not None:
+        return number
+    return value if isinstance(value, str) and value else None
+
+
+_LEAVES: dict[int, type[APIError]] = {
+    400: errors.BadRequest,
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
+    404: errors.TaskNotFound,
+    413: errors.PayloadTooLarge,
+    422: errors.InvalidInput,
+    429: errors.RateLimited,
+    503: errors.ServiceUnavailable,
+}
+
+
+def _api_error(envelope: _Envelope, reply: Reply, what: str) -> APIError:
+    fallback = errors.ServerError if envelope.status >= 500 else APIError
+    leaf = _LEAVES.get(envelope.status, fallback)
+    said = printable(envelope.message, 300) or _page_title(reply.body)
+    error = leaf(
+        f"{what}: the service answered {envelope.status}, {said}",
+        status=reply.status,
+        code=envelope.code,
+        request_id=reply.headers.get("x-request-id") or reply.headers.get("x-oneapi-request-id"),
+    )
+    if isinstance(error, (errors.RateLimited, errors.ServiceUnavailable)):
+        error.retry_after = retry_after(reply)
+    return error
+
+
+def _page_title(body: bytes) -> str:
+    text = body[:2048].decode("utf-8", "replace")
+    start = text.lower().find("<title>")
+    if start >= 0:
+        return "a page titled " + repr(printable(text[start + 7 :].split("<")[0], 80))
+    return f"with {printable(text, 80)!r}" if text.strip() else "without a word"
+
+
+def retry_after(reply: Reply) -> float | None:
+    """Seconds that the answer asks to wait: a number, or a date against the answer's own Date."""
+    value = reply.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _until(value, reply.headers.get("date"))
+    return seconds if 0 <= seconds < 1e9 else None  # NaN fails both comparisons
+
+
+def _until(when: str, now: str | None) -> float:
+    try:
+        then = parsedate_to_datetime(when)
+        reference = parsedate_to_datetime(now) if now else None
+        return max(0.0, (then - reference).total_seconds()) if reference else float("nan")
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+# --- createTask --------------------------------------------------------------------------------
+
+_REFUSALS = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+
+
+@frozen
+class Doubt:
+    """An answer to a create that leaves open whether it was accepted."""
+
+    reason: str
+    task_id: str | None = None
+
+
+def judge_create(reply: Reply, request: CreateRequest) -> Task | APIError | Doubt:
+    """
+    Say what an answer to a create means: accepted, refused, or nobody can know.
+
+    An error that is `RateLimited` or `ServiceUnavailable` is a refusal for now; any other is one
+    for good.  The rules, and why, are in docs/design.md.
+    """
+    envelope = _open(reply)
+    data = envelope.data if isinstance(envelope.data, dict) else {}
+    task_id = data.get("taskId")
+    if _is_task_id(task_id):
+        if 200 <= reply.status < 300:
+            return Task(id=task_id, model=request.model, raw=data)
+        return Doubt(f"HTTP {reply.status} beside a task id", task_id)
+    refused = envelope.status in _REFUSALS and reply.body.strip() != b""
+    refused_for_now = envelope.status == 429 or (
+        envelope.status == 503 and ("retry-after" in reply.headers or envelope.is_json)
+    )
+    if refused or refused_for_now:
+        return _api_error(envelope, reply, f"{request.model} was not created")
+    if not envelope.failed and envelope.is_json:
+        return Doubt(f"HTTP {reply.status} with {_without_id(task_id)}")
+    what = f", code {envelope.code}" if envelope.code not in (None, reply.status) else ""
+    said = printable(envelope.message, 100) or _page_title(reply.body)
+    return Doubt(f"HTTP {reply.status}{what}, {said}")
+
+
+def _is_task_id(value: object) -> TypeGuard[str]:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= 512
+        and value.isprintable()
+        and value == value.strip()
+        and value.lower() not in ("none", "null")
+    )
+
+
+def _without_id(value: object) -> str:
+    if value is None:
+        return "no task id"
+    return f"{printable(repr(value), 60)} where a task id belongs"
+
+
+# --- recordInfo --------------------------------------------------------------------------------
+
+
+def _mapping(value: object, _: object = None) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.60} is not an object")
+    return value
+
+
+def _strict_text(value: object, _: object = None) -> str:
+    # Plain cattrs would turn null into the task id 'None'.
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} is not a string")
+    return value
+
+
+def _state(value: object, _: object) -> TaskState:
+    word = _strict_text(value)
+    try:
+        return TaskState(word)
+    except ValueError:
+        return TaskState.UNRECOGNIZED
+
+
+def _unpack(value: object) -> object:
+    """JSON inside JSON: decode strings, leave what is decoded already."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return cast("object", json.loads(value)) if value.strip() else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _urls(value: object, _: object) -> tuple[str, ...]:
+    result = _unpack(value)
+    if isinstance(result, dict):
+        result = result.get("resultUrls")
+    if isinstance(result, str):
+        result = [result]
+    if not isinstance(result, list):
+        return ()
+    return tuple(url for url in result if isinstance(url, str) and url)
+
+
+def _param(value: object, _: object) -> Mapping[str, object] | None:
+    param = _unpack(value)
+    return param if isinstance(param, dict) else None
+
+
+def _words(value: object, _: object) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
+        return int(value)
+    if isinstance(value, str) and len(value) < 20 and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    return None
+
+
+def _moment(value: object, _: object) -> datetime | None:
+    # Milliseconds at the look-alikes (inferred); below 1e11 they would be seconds before 1973.
+    number = _integer(value)
+    if not number or number < 0:
+        return None
+    try:
+        return datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _read(name: str, hook: Callable[[Any, Any], object]) -> Any:
+    return override(rename=name, struct_hook=hook)
+
+
+# Documented down to failCode, named in the documents without a row: failMsg, inferred from
+# look-alikes: the three times.
+_structure_task = make_dict_structure_fn(
+    Task,
+    cattrs.Converter(),
+    _cattrs_detailed_validation=False,
+    id=_read("taskId", _strict_text),
+    model=_read("model", _words),
+    state=_read("state", _state),
+    urls=_read("resultJson", _urls),
+    fail_code=_read("failCode", _words),
+    fail_message=_read("failMsg", _words),
+    created_at=_read("createTime", _moment),
+    updated_at=_read("updateTime", _moment),
+    completed_at=_read("completeTime", _moment),
+    param=_read("param", _param),
+    raw=_read("raw", _mapping),
+)
+
+
+def decipher_record(reply: Reply, task_id: str) -> Task:
+    """
+    Read the answer to a recordInfo about one task.
+
+    Raises the matching `APIError` (`TaskNotFound` also for an answer without data), or
+    `UnexpectedReply` for one that cannot be read or is about another task.
+    """
+    envelope = _open(reply)
+    about = f"task {printable(task_id, 80)}"
+    if envelope.failed:
+        raise _api_error(envelope, reply, about)
+    if not envelope.is_json:
+        raise UnexpectedReply(
+            f"{about}: the answer is not a JSON object", raw=reply.body, status=reply.status
+        )
+    if envelope.data is None:
+        raise errors.TaskNotFound(
+            f"{about}: the service answered without data", status=reply.status, code=envelope.code
+        )
+    try:
+        data = _mapping(envelope.data)
+        task = _structure_task({**data, "raw": data}, Task)
+    except (KeyError, TypeError) as exc:
+        raise UnexpectedReply(
+            f"{about}: the record cannot be read ({printable(exc, 80)})",
+            raw=reply.body,
+            status=reply.status,
+        ) from exc
+    if task.id != task_id:
+        raise UnexpectedReply(
+            f"{about}: the answer is about {printable(task.id, 80)} instead",
+            raw=reply.body,
+            status=reply.status,
+        )
+    return task
