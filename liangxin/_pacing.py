@@ -16,7 +16,7 @@ MAX_RETRY_AFTER = 300.0
 """The longest wait, in seconds, that a `Retry-After` can ask of us."""
 
 
-def retry_delays(factor: float = 0.5, longest: float = 30.0) -> Iterator[float]:
+def retry_delays(factor: float = 0.25, longest: float = 30.0) -> Iterator[float]:
     """Seconds before each retry: exponential, fully jittered, without end."""
     ceilings = backoff.expo(factor=factor, max_value=longest)
     next(ceilings)  # backoff's generators yield None once, to be primed

@@ -1,0 +1,372 @@
+"""
+What happens to an input when it is made: every limit that is known is held against it.
+
+Breaking a documented limit raises `InputError`; breaking an inferred one warns, once per model and
+field, and the value is sent all the same.  What no JSON request could carry is always an error.
+Nothing is read, opened or sent here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple, NoReturn, TypeAlias
+
+import attrs
+from attrs import frozen
+
+from liangxin._errors import InferredLimitWarning, InputError
+from liangxin._tasks import ModelInput
+from liangxin.models._rules import (
+    LONGEST_INTEGER,
+    Breach,
+    FieldFacts,
+    FieldType,
+    Limits,
+    Provenance,
+    Rule,
+    facts,
+    shown,
+)
+
+DEEPEST = 32
+"""How many levels of lists and mappings an object may nest."""
+
+already_warned: set[tuple[str, str]] = set()
+"""The (slug, field) pairs whose inferred limits have been warned about."""
+
+
+@frozen(kw_only=True)
+class CheckedInput(ModelInput):
+    """The input of a model that this package knows: checked when made, never changed after."""
+
+    slug_provenance: ClassVar[Provenance] = "documented"
+    """Whether the documentation states the slug."""
+    title: ClassVar[str]
+    """The model's name in the documentation."""
+    family: ClassVar[str]
+    operation: ClassVar[str]
+    page: ClassVar[str | None] = None
+    """The path of the model's page in the documentation, if its content is known."""
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """What the fields must satisfy together."""
+
+    def __attrs_post_init__(self) -> None:
+        model = type(self)
+        breaches: list[Breach] = []
+        for check in _checks(model):
+            value = getattr(self, check.name)
+            if value is None and not check.required:
+                continue
+            read = check.read(check, value)
+            if read is not value:
+                object.__setattr__(self, check.name, read)
+            if check.needs_look:
+                breaches += check.breaches(read)
+        for rule in model.rules:
+            breaches += rule.breaches(self)
+        if breaches:
+            _raise_or_warn(model, breaches)
+
+    def payload(self) -> dict[str, object]:
+        """The request's `input`: only what was set, in the documented order of fields."""
+        return {
+            check.name: _plain(value)
+            for check in _checks(type(self))
+            if (value := getattr(self, check.name)) is not None
+        }
+
+
+def _raise_or_warn(model: type[CheckedInput], breaches: list[Breach]) -> None:
+    """Raise for the first documented limit that is broken; else warn of the inferred ones."""
+    for breach in breaches:
+        if breach.provenance == "documented":
+            raise InputError(
+                f"{_subject(model, breach)}; it takes {breach.allowed}",
+                field=breach.field,
+                value=breach.value,
+                allowed=breach.allowed,
+            )
+    for breach in breaches:
+        if (model.slug, breach.field) not in already_warned:
+            warnings.warn(
+                f"{_subject(model, breach)}; it probably takes {breach.allowed}, "
+                "but that is inferred, not documented: sent as it is",
+                InferredLimitWarning,
+                stacklevel=_levels_to_the_caller(),
+            )
+            # After the warning: where a filter makes it an error, it stays one.
+            already_warned.add((model.slug, breach.field))
+
+
+def _subject(model: type[CheckedInput], breach: Breach) -> str:
+    return f"{model.__name__}.{breach.field}{breach.at} {breach.said}"
+
+
+_OURS = (
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    os.path.dirname(attrs.fields.__code__.co_filename) + os.sep,
+    "<attrs generated",
+)
+
+
+def _levels_to_the_caller() -> int:
+    """The stacklevel of the first frame outside this package and attrs: our caller's line."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+# --- one field, prepared once per class --------------------------------------------------------
+
+
+class _Span(NamedTuple):
+    low: float
+    high: float
+    allowed: str
+    provenance: Provenance
+
+
+class _Check(NamedTuple):
+    """What is looked at in one field."""
+
+    model: str
+    name: str
+    required: bool
+    read: _Reader
+    words: frozenset[str] | None
+    words_allowed: str
+    words_provenance: Provenance
+    counted: str
+    spans: tuple[_Span, ...]
+    needs_look: bool
+
+    def breaches(self, value: _Value) -> list[Breach]:
+        """The limits of this field alone that `value` breaks."""
+        found = []
+        if self.words is not None and value not in self.words:
+            found.append(
+                Breach(
+                    self.name,
+                    value,
+                    f"is {shown(value)}",
+                    self.words_allowed,
+                    self.words_provenance,
+                )
+            )
+        for low, high, allowed, provenance in self.spans:
+            size = len(value) if isinstance(value, (str, tuple)) else value
+            if not low <= size <= high:
+                said = f"is {shown(value)}"
+                if self.counted:
+                    said += f" ({_count(size, self.counted)})"
+                found.append(Breach(self.name, value, said, allowed, provenance))
+        return found
+
+    def refuse(self, value: object, allowed: str, at: str = "") -> NoReturn:
+        """Raise the error for a value that no limit is needed to refuse."""
+        kind = "" if value is None else f" ({type(value).__name__})"
+        raise InputError(
+            f"{self.model}.{self.name}{at} is {shown(value)}{kind}; it takes {allowed}",
+            field=self.name,
+            value=value,
+            allowed=allowed,
+        )
+
+
+_Value: TypeAlias = str | float | tuple[object, ...]
+_Reader: TypeAlias = Callable[[_Check, object], _Value]
+
+
+_checks_of: dict[type[CheckedInput], tuple[_Check, ...]] = {}
+
+
+def _checks(model: type[CheckedInput]) -> tuple[_Check, ...]:
+    """The checks of a model, prepared when its first input is made: not at import."""
+    if model not in _checks_of:
+        fields = facts(model).values()
+        _checks_of[model] = tuple(_prepare(model.__name__, field) for field in fields)
+    return _checks_of[model]
+
+
+def _prepare(model: str, fact: FieldFacts) -> _Check:
+    guessed = fact.inferred or Limits()
+    if fact.choices:
+        words, provenance = (*fact.choices, *fact.aliases), fact.provenance
+        accepted = frozenset((*words, *guessed.aliases))
+    else:
+        words, provenance = (*guessed.choices, *guessed.aliases), "inferred"
+        accepted = frozenset(words)
+    spans = (*_spans(fact, fact.type, fact.provenance), *_spans(guessed, fact.type, "inferred"))
+    return _Check(
+        model=model,
+        name=fact.name,
+        required=fact.required,
+        read=_READERS[fact.type],
+        words=accepted or None,
+        words_allowed=f"one of {', '.join(map(repr, words))}",
+        words_provenance=provenance,
+        counted=_COUNTED.get(fact.type, ""),
+        spans=spans,
+        needs_look=bool(accepted or spans),
+    )
+
+
+_COUNTED: dict[FieldType, str] = {
+    "string": "character",
+    "string[]": "item",
+    "object[]": "item",
+}
+
+
+def _spans(limits: Limits, kind: FieldType, provenance: Provenance) -> tuple[_Span, ...]:
+    low, high, unit = limits.minimum, limits.maximum, ""
+    if kind == "string":
+        low, high, unit = limits.min_length, limits.max_length, "character"
+    elif kind in _COUNTED:
+        low, high, unit = limits.min_items, limits.max_items, "item"
+    if low is None and high is None:
+        return ()
+    span = (-math.inf if low is None else low, math.inf if high is None else high)
+    return (_Span(*span, _span_in_words(low, high, unit), provenance),)
+
+
+def _span_in_words(low: float | None, high: float | None, unit: str) -> str:
+    if low is None or (low == 0 and unit):
+        return f"at most {_count(high, unit)}"
+    if high is None:
+        return f"at least {_count(low, unit)}"
+    return f"{low} to {_count(high, unit)}"
+
+
+def _count(size: object, unit: str) -> str:
+    return f"{size} {unit}{'' if size == 1 else 's'}" if unit else f"{size}"
+
+
+# --- reading a value: the right type, in a form that stays as it is -----------------------------
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _read_string(check: _Check, value: object) -> str:
+    if not isinstance(value, str):
+        hint = ""
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            hint = f', so write "{value}"'
+        check.refuse(value, f"a string{hint}")
+    return _text(check, value)
+
+
+def _text(check: _Check, value: str, at: str = "") -> str:
+    lone = None if value.isascii() else _LONE_SURROGATE.search(value)
+    if lone is not None:
+        check.refuse(
+            value,
+            f"text that UTF-8 can encode: at position {lone.start()} stands the lone surrogate "
+            f"{lone[0]!r}",
+            at,
+        )
+    # Exactly str, so that a member of an enumeration is sent as its value.
+    return value if type(value) is str else str.__str__(value)
+
+
+def _read_integer(check: _Check, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        check.refuse(value, "an integer")
+    return _whole(check, value)
+
+
+def _whole(check: _Check, value: int, at: str = "") -> int:
+    if value.bit_length() > LONGEST_INTEGER:
+        check.refuse(value, f"integers of at most {LONGEST_INTEGER} bits", at)
+    return value if type(value) is int else int(value)
+
+
+def _read_number(check: _Check, value: object) -> float:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _whole(check, value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        check.refuse(value, "a finite number")
+    return value if type(value) is float else float(value)
+
+
+def _read_boolean(check: _Check, value: object) -> bool:
+    if not isinstance(value, bool):
+        check.refuse(value, "True or False")
+    return value
+
+
+def _items(check: _Check, value: object, of: str) -> Sequence[object]:
+    if isinstance(value, (str, Mapping)):
+        check.refuse(value, f"a list of {of}, so write [...] around it")
+    if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
+        check.refuse(value, f"a list of {of}")
+    return value
+
+
+def _read_strings(check: _Check, value: object) -> tuple[str, ...]:
+    read = []
+    for index, item in enumerate(_items(check, value, "strings")):
+        if not isinstance(item, str):
+            check.refuse(item, "strings", f"[{index}]")
+        read.append(_text(check, item, f"[{index}]"))
+    return tuple(read)
+
+
+def _read_objects(check: _Check, value: object) -> tuple[object, ...]:
+    read = []
+    for index, item in enumerate(_items(check, value, "mappings")):
+        if not isinstance(item, Mapping):
+            check.refuse(item, "mappings", f"[{index}]")
+        read.append(_json(check, item, f"[{index}]", 0))
+    return tuple(read)
+
+
+def _json(check: _Check, value: object, at: str, depth: int) -> object:
+    """A copy of `value` as JSON has it, that no one else can change."""
+    if depth > DEEPEST:
+        check.refuse(value, f"values nested at most {DEEPEST} deep", at)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(check, value, at)
+    if isinstance(value, int):
+        return _whole(check, value, at)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, Mapping):
+        copy = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                check.refuse(key, "strings as keys", f"{at} key")
+            copy[_text(check, key, at)] = _json(check, item, f"{at}[{shown(key)}]", depth + 1)
+        return copy
+    if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
+        check.refuse(value, "what JSON can hold", at)
+    return tuple(_json(check, x, f"{at}[{i}]", depth + 1) for i, x in enumerate(value))
+
+
+def _plain(value: object) -> object:
+    """The same value in lists and fresh dicts, for the caller to keep."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+_READERS: dict[FieldType, _Reader] = {
+    "string": _read_string,
+    "integer": _read_integer,
+    "number": _read_number,
+    "boolean": _read_boolean,
+    "string[]": _read_strings,
+    "object[]": _read_objects,
+}

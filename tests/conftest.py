@@ -1,0 +1,93 @@
+"""
+What every test can ask for: all backends, virtual time, the emulator, and clients of it.
+
+A test that is `async` runs on asyncio, asyncio+uvloop and trio.  Marked `virtual_time`, it runs
+on clocks that jump, with the emulator in process on the same clock: minutes pass in milliseconds.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+import uvloop
+
+import liangxin
+from liangxin.emulator import Emulator
+from tests.virtual_time import JumpingLoop, JumpingUvloop
+
+KEY = "sk-test-0123456789"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual_time: run on clocks that jump")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(name: str, obj: object) -> None:
+    """Mark every coroutine test for anyio's plugin, before the plugin looks."""
+    if name.startswith("test") and _is_coroutine(obj):
+        pytest.mark.anyio(obj)
+
+
+def _is_coroutine(obj: object) -> bool:
+    # Hypothesis wraps a test and keeps the coroutine function inside.
+    inner = getattr(getattr(obj, "hypothesis", None), "inner_test", obj)
+    return inspect.iscoroutinefunction(inner)
+
+
+@pytest.fixture(params=["asyncio", "asyncio+uvloop", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """The backend of a test, and its clock."""
+    virtual = request.node.get_closest_marker("virtual_time") is not None
+    if request.param == "trio":
+        clock = trio.testing.MockClock(autojump_threshold=0) if virtual else None
+        return "trio", {"clock": clock}
+    loops: dict[str, tuple[Callable[[], Any], Callable[[], Any] | None]] = {
+        "asyncio": (JumpingLoop, None),
+        "asyncio+uvloop": (JumpingUvloop, uvloop.new_event_loop),
+    }
+    jumping, plain = loops[request.param]
+    factory = jumping if virtual else plain
+    return "asyncio", {"loop_factory": factory} if factory else {}
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    """The service in process, on the clock of the test: for `virtual_time`."""
+    return Emulator(seed=1, clock=anyio.current_time)
+
+
+@pytest.fixture
+def client_of(emulator: Emulator) -> Callable[..., liangxin.AsyncClient]:
+    """Make async clients of the emulator in process."""
+
+    def make(**options: Any) -> liangxin.AsyncClient:
+        options = {"base_url": "http://127.0.0.1:9", "transport": emulator.transport()} | options
+        return liangxin.AsyncClient(KEY, **options)
+
+    return make
+
+
+@pytest.fixture
+def server() -> Iterator[Emulator]:
+    """The service on a real socket, in a thread, a thousand times as fast as life."""
+    emulator = Emulator(seed=1, speed=1000)
+    with emulator.serve():
+        yield emulator
+
+
+@pytest.fixture
+def options_of(server: Emulator) -> dict[str, Any]:
+    """What a client of either kind needs to reach the server, and to be done quickly."""
+    return {
+        "api_key": KEY,
+        "base_url": server.base_url,
+        "min_interval": 0.01,
+        "max_interval": 0.05,
+        "poll_budget": 5000,
+    }

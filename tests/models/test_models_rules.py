@@ -1,0 +1,471 @@
+"""Each limit: what breaks it is refused or warned about in a sentence; what meets it passes."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import inspect
+import json
+import pickle
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from liangxin._errors import InferredLimitWarning, InputError
+from liangxin.models import (
+    Flux2Pro,
+    Gemini25FlashImagePreview,
+    Imagen4Fast,
+    Imagen4Ultra,
+    KlingV3Pro,
+    NanoBananaPro,
+    NanoBananaProFlash,
+    SeedreamV5Lite,
+    SeedreamV5LiteEdit,
+    SeedreamV45,
+    SeedreamV45Edit,
+    ZImage,
+)
+from liangxin.models._checks import CheckedInput, already_warned
+
+PNG = "https://example.com/in/cat.png"
+INLINE = "data:image/png;base64,iVBORw0KGgo="
+TEXT = "a lighthouse in fog"
+
+Model = type[CheckedInput]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_warned_yet() -> Iterator[None]:
+    already_warned.clear()
+    yield
+    already_warned.clear()
+
+
+def refused(model: Model, **fields: Any) -> InputError:
+    with pytest.raises(InputError) as caught:
+        model(**fields)
+    return caught.value
+
+
+def warned(model: Model, **fields: Any) -> tuple[CheckedInput, list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = model(**fields)
+    assert all(w.category is InferredLimitWarning for w in caught)
+    return made, [str(w.message) for w in caught]
+
+
+# --- documented limits -------------------------------------------------------------------------
+
+RATIOS_OF_FLUX = "one of '1:1', '16:9', '9:16', '4:3', '3:4', '3:2', '2:3', '21:9'"
+PICTURES_OF_FLUX = [
+    "input_image",
+    "input_image_2",
+    "input_image_3",
+    "input_image_4",
+    "reference_images",
+]
+PICTURES = (
+    "web addresses ending in .png, .jpg, .jpeg, .webp, "
+    "or data URIs of the types image/png, image/jpeg, image/webp"
+)
+
+BROKEN: list[tuple[Model, dict[str, Any], str, object, str]] = [
+    # model, fields, the field blamed, its value, what is allowed
+    (NanoBananaPro, {"prompt": "x"}, "prompt", "x", "2 to 3000 characters"),
+    (NanoBananaPro, {"prompt": "x" * 3001}, "prompt", "x" * 3001, "2 to 3000 characters"),
+    (NanoBananaProFlash, {"prompt": ""}, "prompt", "", "2 to 3000 characters"),
+    (SeedreamV45, {"prompt": ""}, "prompt", "", "at least 1 character"),
+    (ZImage, {"prompt": ""}, "prompt", "", "at least 1 character"),
+    (Imagen4Ultra, {"prompt": ""}, "prompt", "", "at least 1 character"),
+    (Flux2Pro, {"prompt": ""}, "prompt", "", "at least 1 character"),
+    (Flux2Pro, {"width": 255, "height": 256}, "width", 255, "256 to 1440"),
+    (Flux2Pro, {"width": 256, "height": 1441}, "height", 1441, "256 to 1440"),
+    (Flux2Pro, {"width": 256}, "height", None, "width and height together, or neither"),
+    (Flux2Pro, {"height": 256}, "width", None, "width and height together, or neither"),
+    (Flux2Pro, {"aspect_ratio": "5:4"}, "aspect_ratio", "5:4", RATIOS_OF_FLUX),
+    (
+        Flux2Pro,
+        {"reference_images": [PNG] * 5},
+        "reference_images",
+        (PNG,) * 5,
+        "at most 4 items",
+    ),
+    (
+        Flux2Pro,
+        {"input_image": PNG, "input_image_4": PNG, "reference_images": [PNG] * 3},
+        "reference_images",
+        (PNG,) * 3,
+        f"at most 4 pictures in {' and '.join(PICTURES_OF_FLUX)} together",
+    ),
+    (
+        NanoBananaPro,
+        {"image_input": [PNG] * 2, "reference_images": [INLINE] * 2},
+        "reference_images",
+        (INLINE,) * 2,
+        "at most 3 pictures in image_input and reference_images together",
+    ),
+    (NanoBananaPro, {"image_input": [PNG] * 4}, "image_input", (PNG,) * 4, "at most 3 items"),
+    (
+        NanoBananaProFlash,
+        {"output_format": "jpeg"},
+        "output_format",
+        "jpeg",
+        "one of 'png'",
+    ),
+    (
+        NanoBananaProFlash,
+        {"resolution": "8K"},
+        "resolution",
+        "8K",
+        "one of '1K', '2K', '4K', 'low', 'medium', 'high'",
+    ),
+    (Imagen4Ultra, {"seed": 0}, "seed", 0, "at least 1"),
+    (Imagen4Ultra, {"compression_quality": 0}, "compression_quality", 0, "1 to 100"),
+    (Imagen4Ultra, {"compression_quality": 101}, "compression_quality", 101, "1 to 100"),
+    (
+        Imagen4Ultra,
+        {"person_generation": "allow"},
+        "person_generation",
+        "allow",
+        "one of 'dont_allow', 'allow_adult', 'allow_all'",
+    ),
+    (
+        SeedreamV45Edit,
+        {"reference_images": [PNG] * 6},
+        "reference_images",
+        (PNG,) * 6,
+        "at most 5 pictures in reference_images",
+    ),
+    *(
+        (NanoBananaPro, {"image_input": [PNG, bad]}, "image_input", bad, PICTURES)
+        for bad in (
+            "",
+            "cat.png",
+            "/in/cat.png",
+            "file:///in/cat.png",
+            "https://example.com/in/cat",
+            "https://example.com/in/cat.gif",
+            "https://example.com/in/cat.png/full",
+            "https://example.com/in/cat?as=.png&v=2",
+            "data:image/gif;base64,R0lGODlh",
+            "data:text/plain,cat.png",
+            "data:image/png;base64",
+            "data:image/png;base64,",
+            "data:,cat.png",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "fields", "field", "value", "allowed"), BROKEN)
+def test_a_broken_documented_limit_is_refused_in_a_sentence(
+    model: Model, fields: dict[str, Any], field: str, value: object, allowed: str
+) -> None:
+    error = refused(model, **{"prompt": TEXT, **fields})
+    assert (error.field, error.value, error.allowed) == (field, value, allowed)
+    assert error.message.startswith(f"{model.__name__}.{field}")
+    assert error.message.endswith(f"; it takes {allowed}")
+    assert len(error.message) < 500
+
+
+AT_THE_EDGE: list[tuple[Model, dict[str, Any]]] = [
+    (NanoBananaPro, {"prompt": "xy"}),
+    (NanoBananaPro, {"prompt": "𝕏" * 3000}),
+    (ZImage, {"prompt": "x"}),
+    (ZImage, {"prompt": " "}),
+    (Flux2Pro, {"width": 256, "height": 1440}),
+    (Flux2Pro, {"reference_images": [PNG] * 4}),
+    (Flux2Pro, {"reference_images": []}),
+    (Flux2Pro, {"input_image": PNG, "input_image_4": PNG, "reference_images": [PNG] * 2}),
+    (NanoBananaPro, {"image_input": [PNG] * 2, "reference_images": [INLINE]}),
+    (NanoBananaPro, {"image_input": [], "reference_images": [PNG] * 3}),
+    (Imagen4Ultra, {"seed": 1, "compression_quality": 1}),
+    (Imagen4Ultra, {"seed": 2**32 - 1, "compression_quality": 100}),
+    (Imagen4Ultra, {"output_format": "image/jpeg", "aspect_ratio": "3:4", "language": "zh-CN"}),
+    (SeedreamV45, {"aspect_ratio": "21:9", "seed": 0}),
+    (SeedreamV45, {"aspect_ratio": "cinematic_21_9", "seed": 2**32 - 1}),
+    (SeedreamV45, {"prompt": "x" * 4096}),
+    (SeedreamV45Edit, {"reference_images": [PNG] * 5}),
+    (SeedreamV5LiteEdit, {"reference_images": [PNG]}),
+    (Gemini25FlashImagePreview, {"reference_images": [PNG] * 3}),
+    (ZImage, {"image_size": "landscape_16_9", "aspect_ratio": "16:9", "output_format": "jpeg"}),
+    (ZImage, {"num_inference_steps": 50}),
+    (KlingV3Pro, {"duration": "3", "cfg_scale": 0}),
+    (KlingV3Pro, {"duration": "15", "cfg_scale": 1.0}),
+    (KlingV3Pro, {"prompt": None, "multi_prompt": [{"prompt": TEXT}] * 6}),
+    *(
+        (NanoBananaPro, {"image_input": [good]})
+        for good in (
+            "http://example.com/cat.jpg",
+            "https://example.com/cat.JPEG",
+            "https://example.com/cat.webp?X-Signature=a.b/c",
+            "https://example.com/cat.webp#top",
+            "https://example.com/fetch?name=cat.png",
+            "data:image/webp;base64,UklGRg==",
+            "DATA:image/JPEG;base64,/9j/",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "fields"), AT_THE_EDGE)
+def test_what_just_meets_a_limit_passes_in_silence(model: Model, fields: dict[str, Any]) -> None:
+    sent = model(**{"prompt": TEXT, **fields}).payload()
+    asked = {"prompt": TEXT, **fields}
+    assert sent == {name: value for name, value in asked.items() if value is not None}
+
+
+def test_the_first_documented_limit_speaks_before_any_inferred_one() -> None:
+    error = refused(SeedreamV45, prompt=TEXT, seed=-1, aspect_ratio="16;9")
+    assert error.field == "aspect_ratio"
+    assert not already_warned
+
+
+# --- inferred limits ---------------------------------------------------------------------------
+
+DOUBTFUL: list[tuple[Model, dict[str, Any], str]] = [
+    (SeedreamV45, {"prompt": "x" * 4097}, "prompt"),
+    (SeedreamV45, {"seed": -1}, "seed"),
+    (SeedreamV45, {"seed": 2**32}, "seed"),
+    (SeedreamV45Edit, {"prompt": "", "reference_images": [PNG]}, "prompt"),
+    (SeedreamV45Edit, {"reference_images": []}, "reference_images"),
+    (SeedreamV5Lite, {"prompt": ""}, "prompt"),
+    (SeedreamV5Lite, {"aspect_ratio": "5:4"}, "aspect_ratio"),
+    (SeedreamV5LiteEdit, {"prompt": "", "reference_images": [PNG]}, "prompt"),
+    (SeedreamV5LiteEdit, {"reference_images": [PNG] * 6}, "reference_images"),
+    (Gemini25FlashImagePreview, {"prompt": ""}, "prompt"),
+    (Gemini25FlashImagePreview, {"reference_images": [PNG] * 4}, "reference_images"),
+    (ZImage, {"image_size": "huge"}, "image_size"),
+    (ZImage, {"aspect_ratio": "21:9"}, "aspect_ratio"),
+    (ZImage, {"output_format": "webp"}, "output_format"),
+    (ZImage, {"num_inference_steps": 51}, "num_inference_steps"),
+    (Imagen4Fast, {"prompt": ""}, "prompt"),
+    (Imagen4Fast, {"seed": 0}, "seed"),
+    (Imagen4Fast, {"language": "de"}, "language"),
+    (Imagen4Ultra, {"seed": 2**32}, "seed"),
+    (Flux2Pro, {"seed": 2**32}, "seed"),
+    (KlingV3Pro, {"prompt": None}, "prompt"),
+    (KlingV3Pro, {"prompt": ""}, "prompt"),
+    (KlingV3Pro, {"prompt": None, "multi_prompt": []}, "prompt"),
+    (KlingV3Pro, {"prompt": "x" * 2501}, "prompt"),
+    (KlingV3Pro, {"negative_prompt": "x" * 2501}, "negative_prompt"),
+    (KlingV3Pro, {"multi_prompt": [{"prompt": TEXT}] * 7}, "multi_prompt"),
+    (KlingV3Pro, {"duration": "2"}, "duration"),
+    (KlingV3Pro, {"duration": "5s"}, "duration"),
+    (KlingV3Pro, {"aspect_ratio": "4:3"}, "aspect_ratio"),
+    (KlingV3Pro, {"cfg_scale": 1.01}, "cfg_scale"),
+    (NanoBananaPro, {"image_input": ["data:image/jpg;base64,/9j/"]}, "image_input"),
+]
+
+
+@pytest.mark.parametrize(("model", "fields", "field"), DOUBTFUL)
+def test_a_broken_inferred_limit_warns_and_the_value_is_sent(
+    model: Model, fields: dict[str, Any], field: str
+) -> None:
+    made, said = warned(model, **{"prompt": TEXT, **fields})
+    assert len(said) == 1
+    assert said[0].startswith(f"{model.__name__}.{field}")
+    assert said[0].endswith("but that is inferred, not documented: sent as it is")
+    assert made.payload().get(field) == fields[field]
+
+
+def test_an_inferred_limit_is_mentioned_once_for_each_model_and_field() -> None:
+    assert len(warned(ZImage, prompt=TEXT, seed=-1)[1]) == 1
+    assert warned(ZImage, prompt=TEXT, seed=-2)[1] == []
+    assert len(warned(ZImage, prompt=TEXT, seed=-2, image_size="huge")[1]) == 1
+    assert len(warned(SeedreamV45, prompt=TEXT, seed=-1)[1]) == 1
+
+
+def test_a_filter_that_makes_the_warning_an_error_does_so_every_time() -> None:
+    for _ in range(2):
+        with pytest.raises(InferredLimitWarning, match=r"ZImage\.seed is -1"):
+            ZImage(prompt=TEXT, seed=-1)
+
+
+def test_the_warning_points_at_the_line_that_made_the_input() -> None:
+    plain = ZImage(prompt=TEXT)
+    line = inspect.currentframe().f_lineno  # type: ignore[union-attr]  # CPython has frames
+    with pytest.warns(InferredLimitWarning) as made:
+        ZImage(prompt=TEXT, seed=-1)
+    with pytest.warns(InferredLimitWarning) as evolved:
+        attrs.evolve(plain, num_inference_steps=0)
+    places = [(w.filename, w.lineno) for w in (*made, *evolved)]
+    assert places == [(__file__, line + 2), (__file__, line + 4)]
+
+
+def test_the_names_that_nano_banana_may_take_for_ratios_pass_in_silence() -> None:
+    made = NanoBananaPro(prompt=TEXT, aspect_ratio="widescreen_16_9")  # type: ignore[arg-type]
+    assert made.payload()["aspect_ratio"] == "widescreen_16_9"
+    assert refused(NanoBananaPro, prompt=TEXT, aspect_ratio="wide").field == "aspect_ratio"
+
+
+# --- types -------------------------------------------------------------------------------------
+
+NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
+    # model, fields, the field blamed, what is allowed
+    (ZImage, {"prompt": None}, "prompt", "a string"),
+    (ZImage, {"prompt": b"fog"}, "prompt", "a string"),
+    (ZImage, {"prompt": ["fog"]}, "prompt", "a string"),
+    (ZImage, {"prompt": True}, "prompt", "a string"),
+    (ZImage, {"prompt": 7}, "prompt", 'a string, so write "7"'),
+    (KlingV3Pro, {"duration": 5}, "duration", 'a string, so write "5"'),
+    (KlingV3Pro, {"duration": 2.5}, "duration", 'a string, so write "2.5"'),
+    (ZImage, {"seed": True}, "seed", "an integer"),
+    (ZImage, {"seed": "7"}, "seed", "an integer"),
+    (ZImage, {"seed": 7.0}, "seed", "an integer"),
+    (ZImage, {"seed": 1 << 20000}, "seed", "integers of at most 1000 bits"),
+    (ZImage, {"enable_safety_checker": 1}, "enable_safety_checker", "True or False"),
+    (ZImage, {"enable_safety_checker": "true"}, "enable_safety_checker", "True or False"),
+    (KlingV3Pro, {"cfg_scale": True}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": "0.5"}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": Fraction(1, 2)}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": float("nan")}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": float("-inf")}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": 1 << 20000}, "cfg_scale", "integers of at most 1000 bits"),
+    (
+        NanoBananaPro,
+        {"image_input": PNG},
+        "image_input",
+        "a list of strings, so write [...] around it",
+    ),
+    (NanoBananaPro, {"image_input": b"\x89PNG"}, "image_input", "a list of strings"),
+    (NanoBananaPro, {"image_input": {PNG}}, "image_input", "a list of strings"),
+    (NanoBananaPro, {"image_input": iter([PNG])}, "image_input", "a list of strings"),
+    (NanoBananaPro, {"image_input": [PNG, None]}, "image_input", "strings"),
+    (NanoBananaPro, {"image_input": [Path("cat.png")]}, "image_input", "strings"),
+    (SeedreamV45Edit, {"reference_images": None}, "reference_images", "a list of strings"),
+    (
+        KlingV3Pro,
+        {"multi_prompt": {"prompt": TEXT}},
+        "multi_prompt",
+        "a list of mappings, so write [...] around it",
+    ),
+    (KlingV3Pro, {"multi_prompt": [TEXT]}, "multi_prompt", "mappings"),
+    (KlingV3Pro, {"multi_prompt": [{1: TEXT}]}, "multi_prompt", "strings as keys"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"weight": float("inf")}]}, "elements", "what JSON can hold"),
+]
+
+
+@pytest.mark.parametrize(("model", "fields", "field", "allowed"), NEVER)
+def test_what_has_the_wrong_type_is_refused(
+    model: Model, fields: dict[str, Any], field: str, allowed: str
+) -> None:
+    error = refused(model, **{"prompt": TEXT, **fields})
+    assert (error.field, error.allowed) == (field, allowed)
+    assert error.message.startswith(f"{model.__name__}.{field}")
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        (ZImage, {"prompt": "fog \udcff"}),
+        (ZImage, {"image_size": "\ud800"}),
+        (NanoBananaPro, {"image_input": ["https://example.com/\udc80.png"]}),
+        (KlingV3Pro, {"multi_prompt": [{"prompt": "\ud83d"}]}),
+        (KlingV3Pro, {"multi_prompt": [{"\ud83d": "fog"}]}),
+    ],
+)
+def test_text_that_utf8_cannot_encode_is_refused(model: Model, fields: dict[str, Any]) -> None:
+    error = refused(model, **{"prompt": TEXT, **fields})
+    assert "lone surrogate" in error.allowed
+    assert error.message.isprintable()
+
+
+def test_objects_that_contain_themselves_are_refused() -> None:
+    endless: dict[str, object] = {}
+    endless["again"] = endless
+    assert refused(KlingV3Pro, prompt=TEXT, elements=[endless]).field == "elements"
+
+
+def test_a_long_value_is_clipped_in_the_sentence_but_kept_in_the_error() -> None:
+    error = refused(NanoBananaPro, prompt="fog " * 10_000)
+    assert len(error.message) < 200
+    assert "(40000 characters)" in error.message
+    assert error.value == "fog " * 10_000
+
+
+def test_a_missing_prompt_and_an_unknown_field_are_pythons_own_errors() -> None:
+    with pytest.raises(TypeError, match="prompt"):
+        ZImage()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="reference_images"):
+        SeedreamV45Edit(prompt=TEXT)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="promt"):
+        ZImage(prompt=TEXT, promt=TEXT)  # type: ignore[call-arg]
+
+
+# --- values stay as they are -------------------------------------------------------------------
+
+
+def test_only_what_was_set_is_sent_in_the_documented_order() -> None:
+    made = NanoBananaProFlash(
+        output_format="png",
+        use_google_search_tool=False,
+        resolution="1K",
+        aspect_ratio="1:1",
+        prompt="A clean app icon for an AI video editor, vivid but minimal",
+    )
+    assert json.dumps(made.payload()) == (
+        '{"prompt": "A clean app icon for an AI video editor, vivid but minimal", '
+        '"aspect_ratio": "1:1", "resolution": "1K", "use_google_search_tool": false, '
+        '"output_format": "png"}'
+    )
+
+
+def test_defaults_are_not_sent_unless_they_are_set() -> None:
+    assert NanoBananaPro(prompt=TEXT).payload() == {"prompt": TEXT}
+    assert NanoBananaPro(prompt=TEXT, resolution="2K").payload()["resolution"] == "2K"
+    assert KlingV3Pro(prompt=TEXT, generate_audio=False).payload()["generate_audio"] is False
+
+
+def test_a_list_is_kept_as_a_tuple_that_its_owner_cannot_change() -> None:
+    pictures = [PNG]
+    made = NanoBananaPro(prompt=TEXT, image_input=pictures)
+    pictures.append("cat.gif")
+    assert made.image_input == (PNG,)
+    assert made.payload()["image_input"] == [PNG]
+
+
+def test_objects_are_copied_on_the_way_in_and_out() -> None:
+    faces = [PNG]
+    made = KlingV3Pro(prompt=TEXT, elements=[{"reference_image_urls": faces}])
+    faces.append("cat.gif")
+    sent: Any = made.payload()
+    sent["elements"][0]["reference_image_urls"].append("dog.gif")
+    assert made.payload() == {"prompt": TEXT, "elements": [{"reference_image_urls": [PNG]}]}
+
+
+def test_members_of_enumerations_are_sent_as_their_values() -> None:
+    class Size(enum.StrEnum):
+        LARGE = "square_hd"
+
+    class Seed(enum.IntEnum):
+        LUCKY = 7
+
+    made = ZImage(prompt=TEXT, image_size=Size.LARGE, seed=Seed.LUCKY)
+    assert type(made.image_size) is str
+    assert json.dumps(made.payload()) == json.dumps(
+        {"prompt": TEXT, "image_size": "square_hd", "seed": 7}
+    )
+
+
+def test_inputs_are_frozen_comparable_hashable_and_travel_between_processes() -> None:
+    made = KlingV3Pro(prompt=TEXT, multi_prompt=[{"prompt": TEXT, "duration": "5"}])
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        made.prompt = "another"  # type: ignore[misc]
+    same = KlingV3Pro(prompt=TEXT, multi_prompt=({"prompt": TEXT, "duration": "5"},))
+    assert {made} == {same} == {pickle.loads(pickle.dumps(made))} == {copy.deepcopy(made)}
+
+
+def test_a_changed_copy_is_checked_again() -> None:
+    made = NanoBananaPro(prompt=TEXT)
+    assert attrs.evolve(made, resolution="4K").resolution == "4K"
+    with pytest.raises(InputError):
+        attrs.evolve(made, prompt="")

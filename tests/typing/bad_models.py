@@ -1,0 +1,63 @@
+"""
+Mistakes that a type checker must find: each line carries the error that it has to show.
+
+Checked with `mypy --strict`, which also objects to an ignore that ignores nothing, so that a
+mistake that is no longer found fails the check.  Never run.
+"""
+
+from __future__ import annotations
+
+from liangxin.models import (
+    Flux2Pro,
+    Imagen4Ultra,
+    KlingV3Pro,
+    NanoBananaPro,
+    SeedreamV45,
+    SeedreamV45Edit,
+    ZImage,
+    facts,
+)
+
+PNG = "https://example.com/in/cat.png"
+
+
+def a_word_that_is_not_among_the_choices() -> None:
+    SeedreamV45(prompt="fog", aspect_ratio="5:4")  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", aspect_ratio="square_1_1")  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", output_format="jpeg")  # type: ignore[arg-type]
+    Imagen4Ultra(prompt="fog", language="de")  # type: ignore[arg-type]
+    KlingV3Pro(prompt="fog", duration="20")  # type: ignore[arg-type]
+
+
+def a_required_field_that_is_missing() -> None:
+    ZImage()  # type: ignore[call-arg]
+    SeedreamV45Edit(prompt="fog")  # type: ignore[call-arg]
+    SeedreamV45Edit(reference_images=[PNG])  # type: ignore[call-arg]
+
+
+def a_field_that_the_model_does_not_have() -> None:
+    ZImage(prompt="fog", promt="fog")  # type: ignore[call-arg]
+    NanoBananaPro(prompt="fog", use_google_search_tool=True)  # type: ignore[call-arg]
+    Flux2Pro(prompt="fog", size="1K")  # type: ignore[call-arg]
+
+
+def a_value_of_the_wrong_type() -> None:
+    ZImage(prompt=None)  # type: ignore[arg-type]
+    ZImage(prompt="fog", seed="7")  # type: ignore[arg-type]
+    ZImage(prompt="fog", image_size=1024)  # type: ignore[arg-type]
+    KlingV3Pro(prompt="fog", duration=5)  # type: ignore[arg-type]
+    KlingV3Pro(multi_prompt=[{"prompt": "fog", "duration": 5}])  # type: ignore[typeddict-item]
+    KlingV3Pro(multi_prompt=[{"promt": "fog"}])  # type: ignore[typeddict-unknown-key]
+    NanoBananaPro(prompt="fog", image_input=[1])  # type: ignore[list-item]
+
+
+def a_prompt_without_its_name() -> None:
+    ZImage("fog")  # type: ignore[call-arg]
+
+
+def a_change_to_what_is_frozen() -> None:
+    ZImage(prompt="fog").prompt = "sun"  # type: ignore[misc]
+
+
+def facts_about_something_else() -> None:
+    facts(str)  # type: ignore[arg-type]

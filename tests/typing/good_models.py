@@ -1,0 +1,60 @@
+"""Inputs as users write them: every type checker must agree with all of this."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from liangxin.models import (
+    Flux2Pro,
+    Gemini25FlashImagePreview,
+    Imagen4Fast,
+    Imagen4Ultra,
+    KlingV3Pro,
+    NanoBananaPro,
+    NanoBananaProFlash,
+    SeedreamV5Lite,
+    SeedreamV5LiteEdit,
+    SeedreamV45,
+    SeedreamV45Edit,
+    ZImage,
+    facts,
+)
+
+PNG = "https://example.com/in/cat.png"
+SIZE_OF_TOMORROW: str = "square"
+
+icon = NanoBananaProFlash(
+    prompt="A clean app icon",
+    aspect_ratio="1:1",
+    resolution="1K",
+    use_google_search_tool=False,
+    output_format="png",
+)
+assert_type(icon, NanoBananaProFlash)
+assert_type(icon.payload(), dict[str, object])
+assert_type(icon.prompt, str)
+assert_type(icon.use_google_search_tool, bool | None)
+assert_type(NanoBananaProFlash.slug, str)
+
+made = [
+    SeedreamV45(prompt="fog", aspect_ratio="16:9"),
+    SeedreamV45(prompt="fog", aspect_ratio="widescreen_16_9", seed=7, enable_safety_checker=True),
+    SeedreamV45Edit(prompt="fog", reference_images=[PNG]),
+    SeedreamV5Lite(prompt="fog", aspect_ratio=None),
+    SeedreamV5LiteEdit(prompt="fog", reference_images=(PNG, PNG)),
+    ZImage(prompt="fog", image_size="square_hd", num_inference_steps=8),
+    ZImage(prompt="fog", image_size=SIZE_OF_TOMORROW, output_format=None),
+    Gemini25FlashImagePreview(prompt="fog", reference_images=[PNG]),
+    NanoBananaPro(prompt="fog", image_input=[PNG], resolution="high"),
+    Imagen4Fast(prompt="fog", language="zh-CN"),
+    Imagen4Ultra(prompt="fog", aspect_ratio="3:4", output_format="image/jpeg"),
+    Flux2Pro(prompt="fog", width=512, height=512, input_image=PNG),
+    KlingV3Pro(prompt="fog", duration="5", cfg_scale=0.5),
+    KlingV3Pro(prompt="fog", cfg_scale=1),
+    KlingV3Pro(
+        multi_prompt=[{"prompt": "fog", "duration": "3"}, {"prompt": "sun", "duration": "4"}],
+        elements=[{"reference_image_urls": [PNG], "frontal_image_url": PNG}],
+    ),
+]
+
+assert_type(facts(ZImage)["seed"].required, bool)
