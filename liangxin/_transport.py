@@ -19,7 +19,8 @@ import ssl
 import urllib.request
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -136,6 +137,21 @@ class _Permits:
         self._free += 1
 
 
+class _Body(httpx.AsyncByteStream):
+    """A body in one piece; httpx's own leaves a generator behind when its sending fails."""
+
+    def __init__(self, body: bytes) -> None:
+        self._pieces = [body]
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
+
+
 @define(eq=False)
 class _Connection:
     """One httpx transport with room for one connection."""
@@ -224,20 +240,24 @@ def _proxy_for(origin: Origin) -> str | None:
     return proxy
 
 
-def _tls(verify: ssl.SSLContext | str | os.PathLike[str] | None) -> ssl.SSLContext:
+def _tls(
+    verify: ssl.SSLContext | str | os.PathLike[str] | None, needed: bool
+) -> ssl.SSLContext:
+    """One context for all connections; httpx would make one for each, at 10 ms and more."""
     if isinstance(verify, ssl.SSLContext):
         return verify
-    if verify is not None:
-        try:
-            return ssl.create_default_context(cafile=os.fspath(verify))
-        except (OSError, ssl.SSLError) as exc:
-            raise InputError(
-                f"verify: no certificates can be read from {os.fspath(verify)!r}: {exc}",
-                field="verify",
-                value=verify,
-                allowed="an ssl.SSLContext, or the path of a PEM file of certificates",
-            ) from exc
-    return httpx.create_ssl_context()
+    if verify is None:
+        # Without certificates it is made at once, and trusts nobody.
+        return httpx.create_ssl_context() if needed else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return ssl.create_default_context(cafile=os.fspath(verify))
+    except (OSError, ssl.SSLError) as exc:
+        raise InputError(
+            f"verify: no certificates can be read from {os.fspath(verify)!r}: {exc}",
+            field="verify",
+            value=verify,
+            allowed="an ssl.SSLContext, or the path of a PEM file of certificates",
+        ) from exc
 
 
 class Transport:
@@ -255,9 +275,7 @@ class Transport:
     ) -> None:
         self.origin = parse_base_url(base_url)
         self._proxy = proxy if proxy is not None else _proxy_for(self.origin)
-        # A context costs 10 ms and more, plain http needs none; httpx would make one a connection.
-        needs_tls = self.origin.scheme == "https" or (self._proxy or "").startswith("https")
-        self._tls = _tls(verify) if needs_tls or verify is not None else ssl.SSLContext()
+        self._tls = _tls(verify, self.origin.scheme == "https" or bool(self._proxy))
         self._shared = None if transport is None else _Connection(transport)
         self._max_connections = max_connections
         self._permits = _Permits(max_connections)
@@ -325,7 +343,7 @@ class Transport:
                 request.method,
                 self.origin.url + request.target,
                 headers=httpx.Headers([*self._headers, *request.headers]),
-                stream=httpx.ByteStream(request.body),
+                stream=_Body(request.body),
                 extensions=extensions,
             )
         )
@@ -383,9 +401,13 @@ class Transport:
             await self._shared.aclose()
 
 
-def _words(exc: Exception) -> str:
-    said = printable(exc, 200)
-    return f"{type(exc).__name__}: {said}" if said else type(exc).__name__
+def _words(exc: BaseException) -> str:
+    """The exception's name, with the first words that it or one of its causes has."""
+    told: BaseException | None = exc
+    while told is not None and not str(told):
+        told = told.__cause__ or told.__context__  # httpcore's pool raises `from None`
+    name = type(exc).__name__
+    return name if told is None else f"{name}: {printable(told, 200)}"
 
 
 async def _read(response: httpx.Response, evidence: Evidence | None) -> bytes:
@@ -404,10 +426,16 @@ async def _read(response: httpx.Response, evidence: Evidence | None) -> bytes:
                     raw=bytes(body),
                     status=response.status_code,
                 )
+    except UnexpectedReply:
+        # httpcore leaves a generator of its own behind unless the stream ends by itself: it does
+        # once it is closed.
+        await response.aclose()
+        with suppress(Exception):
+            async for _ in chunks:
+                pass
+        raise
     finally:
         evidence.body = bytes(body)
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
     encoding = response.headers.get("content-encoding", "identity").lower()
     return evidence.body if encoding == "identity" else _inflated(evidence.body, response)
 
