@@ -1,0 +1,154 @@
+"""
+Callbacks: one POST to a task's `callBackUrl` once it is final, tried again briefly.
+
+The service documents no signature, count or spacing; three tries, 2 and then 10 seconds apart,
+are this emulator's reading of "briefly".  Redirects are not followed, the environment's proxies
+are not used.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import anyio
+import httpx
+
+from liangxin.emulator._books import Books, Delivery
+from liangxin.emulator._faults import FaultBook, Subject
+from liangxin.emulator._tasks import TaskRecord
+from liangxin.emulator._time import Timeline
+
+_PAUSES = (2.0, 10.0)
+_TIMEOUT = 10.0
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A callback to post; `body` once a fault has settled what is posted."""
+
+    task: TaskRecord
+    url: str
+    attempt: int = 1
+    body: bytes | None = None
+
+
+class Courier:
+    """Keeps the callbacks to come in order of time, and posts those that are due."""
+
+    def __init__(
+        self,
+        time: Timeline,
+        books: Books,
+        faults: FaultBook,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self.payload_of: Callable[[TaskRecord], bytes]
+        self._time = time
+        self._books = books
+        self._faults = faults
+        self._transport = transport
+        self._queue: list[tuple[float, int, Parcel]] = []
+        self._count = itertools.count()
+        self._news: anyio.Event | None = None
+
+    def clear(self) -> None:
+        """Forget what was to be posted."""
+        self._queue.clear()
+
+    def expect(self, task: TaskRecord) -> None:
+        """Plan the callback of `task`, if it asked for one."""
+        if task.callback_url is not None:
+            self._plan(task.final_at, Parcel(task, task.callback_url))
+
+    async def deliver_due(self) -> None:
+        """Post, once each, everything that is due now; a failed one becomes due again later."""
+        parcels = self._take_due()
+        if not parcels:
+            return
+        limit = anyio.CapacityLimiter(_AT_ONCE)
+        async with self._client() as client, anyio.create_task_group() as group:
+            for parcel in parcels:
+                group.start_soon(self._post, client, limit, parcel)
+
+    async def run(self) -> None:
+        """Post callbacks as they fall due, until cancelled."""
+        limit = anyio.CapacityLimiter(_AT_ONCE)
+        async with self._client() as client, anyio.create_task_group() as group:
+            while True:
+                for parcel in self._take_due():
+                    group.start_soon(self._post, client, limit, parcel)
+                self._news = anyio.Event()
+                with anyio.move_on_after(self._until_next()):
+                    await self._news.wait()
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=self._transport, trust_env=False, timeout=_TIMEOUT)
+
+    def _plan(self, due: float, parcel: Parcel) -> None:
+        heapq.heappush(self._queue, (due, next(self._count), parcel))
+        if self._news is not None:
+            self._news.set()
+
+    def _take_due(self) -> list[Parcel]:
+        taken = []
+        now = self._time.now()
+        while self._queue and self._queue[0][0] <= now:
+            taken.append(heapq.heappop(self._queue)[2])
+        return taken
+
+    def _until_next(self) -> float:
+        if not self._queue:
+            return math.inf
+        # A floor, since adding a tiny wait to a large clock reading may not move it at all.
+        return max(self._time.outside(self._queue[0][0] - self._time.now()), 0.001)
+
+    async def _post(
+        self, client: httpx.AsyncClient, limit: anyio.CapacityLimiter, parcel: Parcel
+    ) -> None:
+        settled = self._settle(parcel)
+        if settled is None:
+            return
+        async with limit:
+            delivery = await self._try(client, settled)
+        self._books.callbacks.append(delivery)
+        is_taken = delivery.status is not None and 200 <= delivery.status < 300
+        if not is_taken and parcel.attempt <= len(_PAUSES):
+            due = self._time.now() + _PAUSES[parcel.attempt - 1]
+            self._plan(due, replace(settled, attempt=parcel.attempt + 1))
+
+    def _settle(self, parcel: Parcel) -> Parcel | None:
+        """Apply a fault to a first try; None if it is not posted now."""
+        if parcel.body is not None:
+            return parcel
+        task = parcel.task
+        payload = self.payload_of(task)
+        subject = Subject(task.model.slug, task.prompt, task.id)
+        fault = self._faults.take("callback", subject)
+        if fault is None:
+            return replace(parcel, body=payload)
+        if fault.action in {"drop_before", "lost"}:
+            self._books.callbacks.append(self._note(parcel, None, "lost by a fault"))
+            return None
+        parcel = replace(parcel, body=fault.posted(payload))
+        due = task.final_at + fault.delay
+        if due <= self._time.now():
+            return parcel
+        self._plan(due, parcel)
+        return None
+
+    async def _try(self, client: httpx.AsyncClient, parcel: Parcel) -> Delivery:
+        headers = {"Content-Type": "application/json"}
+        try:
+            reply = await client.post(parcel.url, content=parcel.body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return self._note(parcel, None, type(error).__name__)
+        return self._note(parcel, reply.status_code, None)
+
+    def _note(self, parcel: Parcel, status: int | None, error: str | None) -> Delivery:
+        at = self._time.now()
+        return Delivery(parcel.task.id, parcel.url, parcel.attempt, at, status, error)

@@ -1,0 +1,164 @@
+"""
+The kinds of rule an input member can be under, each able to say what is wrong with a value.
+
+A rule that the Market states is broken with 400.  One that only its upstream is known to have
+(`upstream=True`) is broken with 422, as the Market reports its upstream's refusals.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Breach(NamedTuple):
+    """What is wrong with a value, after the member's name; and the status it is refused with."""
+
+    text: str
+    status: int = 400
+
+
+class Rule(Protocol):
+    """Something a value can break."""
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+
+
+def _limit(text: str, upstream: bool) -> Breach:
+    return Breach(text, 422 if upstream else 400)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of `shortest` to `longest` characters."""
+
+    shortest: int = 0
+    longest: int | None = None
+    upstream: bool = False
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if not isinstance(value, str):
+            return Breach("must be a string")
+        if len(value) < self.shortest:
+            return Breach(f"must have at least {self.shortest} characters")
+        if self.longest is not None and len(value) > self.longest:
+            return _limit(f"must have at most {self.longest} characters", self.upstream)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few strings."""
+
+    values: tuple[str, ...]
+    upstream: bool = False
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if not isinstance(value, str):
+            return Breach("must be a string")
+        if value in self.values:
+            return None
+        return _limit(f"must be one of {', '.join(self.values)}", self.upstream)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number from `low` to `high`; a whole one unless `fractions`."""
+
+    low: float
+    high: float
+    upstream: bool = False
+    fractions: bool = False
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return Breach("must be a number" if self.fractions else "must be an integer")
+        if not self.fractions and not isinstance(value, int):
+            return Breach("must be an integer")
+        if not self.low <= value <= self.high:
+            return _limit(f"must be from {self.low:.10g} to {self.high:.10g}", self.upstream)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """true or false."""
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        return None if isinstance(value, bool) else Breach("must be a boolean")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A list of at most `most` objects."""
+
+    most: int | None = None
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            return Breach("must be an array of objects")
+        if self.most is not None and len(value) > self.most:
+            return Breach(f"must have at most {self.most} items", 422)
+        return None
+
+
+_SUFFIX = re.compile(r"https?://[^\s]+\.(png|jpe?g|webp)", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:image/(png|jpe?g|webp);base64,[A-Za-z0-9+/=_-]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """
+    A list of picture references, or one if `single`.
+
+    With `by_suffix`, each is a URL that ends in .png, .jpg, .jpeg or .webp, or a data URI of one
+    of these types.  The suffix is taken literally: a query string after it is refused.
+    """
+
+    single: bool = False
+    by_suffix: bool = False
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if self.single:
+            return None if self._fits(value) else Breach("must be an image URL")
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            return Breach("must be an array of strings")
+        if all(self._fits(item) for item in value):
+            return None
+        if self.by_suffix:
+            return Breach("must hold URLs ending in .png, .jpg, .jpeg or .webp, or image data URIs")
+        return Breach("must hold image URLs")
+
+    def _fits(self, item: object) -> bool:
+        if not isinstance(item, str) or not item.strip():
+            return False
+        if not self.by_suffix:
+            return True
+        return bool(_SUFFIX.fullmatch(item) or _DATA_URI.fullmatch(item))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRules:
+    """
+    What one model asks of its `input`.
+
+    `fields` are optional members and their rules; those not named are let through.  `instead_of`
+    names members that may stand in for the prompt.  `together`: all or none.  `at_most`: that
+    many pictures over the members in `pictures`; `at_least` likewise.
+    """
+
+    prompt: Text
+    fields: dict[str, Rule]
+    instead_of: str | None = None
+    together: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    at_most: int | None = None
+    at_least: int = 0

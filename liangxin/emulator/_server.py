@@ -1,0 +1,145 @@
+"""
+The emulator on a socket: in a daemon thread for a test or a demo, or as a program of its own.
+
+The port is bound before the server starts, so the address is known at once and a busy port is an
+error here and now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import socket
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens; drops every connection when it stops, so that it stops at once."""
+
+    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_ready = when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+def _server(app: ASGIApp, when_ready: Callable[[], None]) -> _Server:
+    # Named, since "auto" may one day mean a server whose connections cannot be dropped.
+    http = "httptools" if importlib.util.find_spec("httptools") else "h11"
+    config = uvicorn.Config(
+        app,
+        http=http,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=1,
+    )
+    return _Server(config, when_ready)
+
+
+@contextlib.contextmanager
+def serve_in_thread(app: ASGIApp, host: str, port: int) -> Iterator[str]:
+    """Serve `app` in a daemon thread while the block runs; yields the base URL."""
+    with _listen(host, port) as listener:
+        url = _url(host, listener.getsockname()[1])
+        settled = threading.Event()
+        server = _server(app, settled.set)
+        thread = threading.Thread(
+            target=_run, args=(server, listener, settled), name="liangxin-emulator", daemon=True
+        )
+        thread.start()
+        try:
+            settled.wait()
+            if not server.started:
+                raise RuntimeError("the emulator did not start; its log says why")
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _run(server: _Server, listener: socket.socket, settled: threading.Event) -> None:
+    try:
+        server.run(sockets=[listener])
+    finally:
+        settled.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(
+    host: str = "127.0.0.1",
+    port: int = 8787,
+    *,
+    seed: int = 0,
+    speed: float = 1.0,
+    keys: Collection[str] | None = None,
+) -> int:
+    """
+    Serve until interrupted, as a program does; returns the exit code.
+
+    Must run in the main thread: uvicorn takes care of Ctrl-C and SIGTERM while it serves.
+    """
+    from liangxin.emulator._emulator import Emulator
+
+    emulator = Emulator(seed=seed, speed=speed, api_keys=keys or None)
+    try:
+        listener = _listen(host, port)
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on {host}:{port}: {error.strerror or error}\n")
+        return 1
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        url = _url(host, listener.getsockname()[1])
+        server = _server(emulator.app, lambda: _greet(url, bool(keys)))
+        server.run(sockets=[listener])
+    return 0
+
+
+def _greet(url: str, has_keys: bool) -> None:
+    key = "<one of your keys>" if has_keys else "any-key"
+    sys.stderr.write(
+        f"LiangXin emulator on {url} (Ctrl-C stops it); its books: {url}/_emulator/ledger\n"
+        f"  export LIANGXIN_BASE_URL={url} LIANGXIN_API_KEY={key}\n"
+    )
+    sys.stderr.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m liangxin.emulator`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m liangxin.emulator", description="Serve a local LiangXin Market."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=8787, help="port, 0 for a free one")
+    parser.add_argument("--seed", type=int, default=0, help="seed of durations and pictures")
+    parser.add_argument("--speed", type=float, default=1.0, help="run this many times faster")
+    parser.add_argument("--key", action="append", metavar="KEY", help="accept only this key")
+    given = parser.parse_args(arguments)
+    if not given.speed > 0:
+        parser.error("--speed must be above 0")
+    return run(given.host, given.port, seed=given.seed, speed=given.speed, keys=given.key)
