@@ -5,8 +5,8 @@ Python SDK for the LiangXin Market: one API in front of many image and video mod
         task = await client.run(liangxin.models.ZImage(prompt="a lighthouse in fog"))
         await client.download(task, "pictures")
 
-`Client` does the same for callers without an event loop.  Importing this package is quick: the
-clients and what they need are imported when they are first asked for.
+`Client` does the same for callers without an event loop.  Importing this package is quick: what
+is heavier than an exception is imported when it is first asked for.
 """
 
 from importlib import import_module
@@ -41,13 +41,13 @@ from liangxin._errors import (
     UnexpectedReply,
     WaitTimeout,
 )
-from liangxin._tasks import ModelInput, Outcome, RawInput, Task, TaskState
 from liangxin._version import __version__
 
 if TYPE_CHECKING:
     from liangxin import models
     from liangxin._client import AsyncClient
     from liangxin._sync import Client
+    from liangxin._tasks import ModelInput, Outcome, RawInput, Task, TaskState
 
 __all__ = [
     "APIError",
@@ -88,16 +88,23 @@ __all__ = [
     "models",
 ]
 
-_LATER = {"AsyncClient": "liangxin._client", "Client": "liangxin._sync"}
+_LATER = {
+    "AsyncClient": "_client",
+    "Client": "_sync",
+    "ModelInput": "_tasks",
+    "Outcome": "_tasks",
+    "RawInput": "_tasks",
+    "Task": "_tasks",
+    "TaskState": "_tasks",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
-        value: object = getattr(import_module(_LATER[name]), name)
-    elif name == "models":
-        value = import_module("liangxin.models")
-    else:
+    if name == "models":
+        return import_module("liangxin.models")
+    if name not in _LATER:
         raise AttributeError(f"module 'liangxin' has no attribute {name!r}")
+    value: object = getattr(import_module(f"liangxin.{_LATER[name]}"), name)
     globals()[name] = value
     return value
 

@@ -20,7 +20,6 @@ import anyio
 
 from liangxin import _wire as wire
 from liangxin._creation import Creations
-from liangxin._download import Downloader
 from liangxin._errors import (
     ClientStateError,
     InputError,
@@ -38,6 +37,8 @@ from liangxin._transport import Secret, Transport
 
 if TYPE_CHECKING:
     import httpx
+
+    from liangxin._download import Downloader
 
 
 class AsyncClient:
@@ -104,7 +105,7 @@ class AsyncClient:
             budget=PollBudget(poll_budget),
             max_workers=max_connections,
         )
-        self._downloader = Downloader(self._transport.origin, self._look)
+        self._downloader: Downloader | None = None
         self._opened = False
         self._closed = False
 
@@ -140,7 +141,8 @@ class AsyncClient:
         await self._creations.aclose()
         self._poller.close()
         await self._owned.cancel()
-        await self._downloader.aclose()
+        if self._downloader is not None:
+            await self._downloader.aclose()
         await self._transport.aclose()
 
     @property
@@ -291,6 +293,10 @@ class AsyncClient:
         leaf of `DownloadError`.
         """
         self._check_open()
+        if self._downloader is None:
+            from liangxin._download import Downloader  # 10 ms that a client without files saves
+
+            self._downloader = Downloader(self._transport.origin, self._look)
         return await self._downloader.download(final_or_raise(task), Path(to), name=name)
 
     # --- below the verbs -------------------------------------------------------------------

@@ -24,10 +24,10 @@ characters.  The leaves say what happened; what to do about it is in the message
 
 from __future__ import annotations
 
-import pickle
+import copy
 from typing import TYPE_CHECKING
 
-from liangxin._text import printable
+from liangxin._text import printable, quoted
 
 if TYPE_CHECKING:
     from liangxin._tasks import Task
@@ -53,15 +53,25 @@ class LiangxinError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         return _revive, (type(self), self.args, self.__dict__, _portable(self.__cause__))
 
+    def __copy__(self) -> LiangxinError:
+        # Within one process nothing has to be made fit for travel.
+        return _revive(type(self), self.args, self.__dict__, self.__cause__)
+
 
 def _portable(cause: BaseException | None) -> BaseException | None:
     """A cause that survives pickling: itself where it can, its words where it cannot."""
     if cause is None:
         return None
+    import pickle  # 2 ms of every import of the package, for what is rarely done
+
     try:
+        if getattr(cause, "_request", None) is not None:
+            # An error of httpx may hold the request, whose headers hold the key.
+            cause = copy.copy(cause)
+            cause._request = None  # type: ignore[attr-defined]  # this is what just was there
         pickle.loads(pickle.dumps(cause))
     except Exception:  # whatever a foreign class does in its own pickling is not our caller's news
-        return RuntimeError(printable(repr(cause)))
+        return RuntimeError(quoted(cause, 200))
     return cause
 
 
@@ -74,7 +84,8 @@ def _revive(
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(fields)
-    error.__cause__ = cause
+    if cause is not None:  # even None, once set, would hide the context
+        error.__cause__ = cause
     return error
 
 
@@ -270,7 +281,7 @@ class InputError(LiangxinError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # The value is the user's and may be anything, an open file for instance.
-        fields = {**self.__dict__, "value": printable(repr(self.value))}
+        fields = {**self.__dict__, "value": quoted(self.value, 200)}
         return _revive, (type(self), self.args, fields, _portable(self.__cause__))
 
 

@@ -240,15 +240,9 @@ def _proxy_for(origin: Origin) -> str | None:
     return proxy
 
 
-def _tls(
-    verify: ssl.SSLContext | str | os.PathLike[str] | None, needed: bool
-) -> ssl.SSLContext:
-    """One context for all connections; httpx would make one for each, at 10 ms and more."""
+def _tls(verify: ssl.SSLContext | str | os.PathLike[str]) -> ssl.SSLContext:
     if isinstance(verify, ssl.SSLContext):
         return verify
-    if verify is None:
-        # Without certificates it is made at once, and trusts nobody.
-        return httpx.create_ssl_context() if needed else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return ssl.create_default_context(cafile=os.fspath(verify))
     except (OSError, ssl.SSLError) as exc:
@@ -275,7 +269,7 @@ class Transport:
     ) -> None:
         self.origin = parse_base_url(base_url)
         self._proxy = proxy if proxy is not None else _proxy_for(self.origin)
-        self._tls = _tls(verify, self.origin.scheme == "https" or bool(self._proxy))
+        self._tls = None if verify is None else _tls(verify)
         self._shared = None if transport is None else _Connection(transport)
         self._max_connections = max_connections
         self._permits = _Permits(max_connections)
@@ -379,6 +373,8 @@ class Transport:
             return self._idle.pop()
         while self._idle and self.open_connections > self._max_connections:
             await self._idle.popleft().aclose()
+        if self._tls is None:  # one for all connections: reading the certificates takes 10-30 ms
+            self._tls = self._default_tls()
         return _Connection(
             httpx.AsyncHTTPTransport(
                 verify=self._tls,
@@ -387,6 +383,11 @@ class Transport:
                 limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_IDLE),
             )
         )
+
+    def _default_tls(self) -> ssl.SSLContext:
+        if self.origin.scheme == "https" or self._proxy:
+            return httpx.create_ssl_context()
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without certificates it trusts nobody
 
     def _give_back(self, connection: _Connection) -> None:
         if connection is not self._shared:

@@ -11,18 +11,17 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from hashlib import sha256
 from typing import Any, TypeGuard, cast
 from urllib.parse import quote
 
-import cattrs
 from attrs import frozen
-from cattrs.gen import make_dict_structure_fn, override
 
 from liangxin import _errors as errors
 from liangxin._errors import APIError, InputError, UnexpectedReply
 from liangxin._tasks import ModelInput, Task, TaskState
-from liangxin._text import printable
+from liangxin._text import printable, quoted
 
 CREATE_PATH = "/api/v1/jobs/createTask"
 RECORD_PATH = "/api/v1/jobs/recordInfo"
@@ -117,7 +116,7 @@ def _encode(call: dict[str, object]) -> bytes:
 def _checked_callback_url(url: str) -> str:
     if not isinstance(url, str) or not url.lower().startswith(("https://", "http://")):
         raise InputError(
-            f"callback_url must be a public https URL, not {url!r:.100}",
+            f"callback_url must be a public https URL, not {quoted(url)}",
             field="callback_url",
             value=url,
             allowed="a public https URL",
@@ -162,7 +161,7 @@ def _open(reply: Reply) -> _Envelope:
     return _Envelope(
         status,
         code,
-        str(message),
+        message if isinstance(message, str) else quoted(message, 300),
         body.get("data"),
         failed=not ok or bool(error) or (body.get("code") is not None and code != 200),
         is_json=True,
@@ -228,7 +227,7 @@ def _until(when: str, now: str | None) -> float:
         then = parsedate_to_datetime(when)
         reference = parsedate_to_datetime(now) if now else None
         return max(0.0, (then - reference).total_seconds()) if reference else float("nan")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
@@ -259,15 +258,19 @@ def judge_create(reply: Reply, request: CreateRequest) -> Task | APIError | Doub
         if 200 <= reply.status < 300:
             return Task(id=task_id, model=request.model, raw=data)
         return Doubt(f"HTTP {reply.status} beside a task id", task_id)
-    refused = envelope.status in _REFUSALS and reply.body.strip() != b""
+    denies = envelope.code != 200  # an answer that says both yes and no settles nothing
+    refused = denies and envelope.status in _REFUSALS and reply.body.strip() != b""
     refused_for_now = envelope.status == 429 or (
-        envelope.status == 503 and ("retry-after" in reply.headers or envelope.is_json)
+        denies
+        and envelope.status == 503
+        and ("retry-after" in reply.headers or envelope.code is not None or envelope.message != "")
     )
     if refused or refused_for_now:
         return _api_error(envelope, reply, f"{request.model} was not created")
     if not envelope.failed and envelope.is_json:
         return Doubt(f"HTTP {reply.status} with {_without_id(task_id)}")
-    what = f", code {envelope.code}" if envelope.code not in (None, reply.status) else ""
+    odd = envelope.code not in (None, reply.status)
+    what = f", code {printable(envelope.code, 40)}" if odd else ""
     said = printable(envelope.message, 100) or _page_title(reply.body)
     return Doubt(f"HTTP {reply.status}{what}, {said}")
 
@@ -285,7 +288,7 @@ def _is_task_id(value: object) -> TypeGuard[str]:
 def _without_id(value: object) -> str:
     if value is None:
         return "no task id"
-    return f"{printable(repr(value), 60)} where a task id belongs"
+    return f"{quoted(value, 60)} where a task id belongs"
 
 
 # --- recordInfo --------------------------------------------------------------------------------
@@ -293,14 +296,14 @@ def _without_id(value: object) -> str:
 
 def _mapping(value: object, _: object = None) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise TypeError(f"{value!r:.60} is not an object")
+        raise TypeError(f"{quoted(value, 60)} is not an object")
     return value
 
 
 def _strict_text(value: object, _: object = None) -> str:
     # Plain cattrs would turn null into the task id 'None'.
     if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} is not a string")
+        raise TypeError(f"{quoted(value, 60)} is not a string")
     return value
 
 
@@ -339,7 +342,9 @@ def _param(value: object, _: object) -> Mapping[str, object] | None:
 
 
 def _words(value: object, _: object) -> str | None:
-    return None if value is None or value == "" else str(value)
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else quoted(value, 300)
 
 
 def _integer(value: object) -> int | None:
@@ -349,7 +354,7 @@ def _integer(value: object) -> int | None:
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
         return int(value)
-    if isinstance(value, str) and len(value) < 20 and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and len(value) < 20 and value.strip().removeprefix("-").isdecimal():
         return int(value)
     return None
 
@@ -365,28 +370,34 @@ def _moment(value: object, _: object) -> datetime | None:
         return None
 
 
-def _read(name: str, hook: Callable[[Any, Any], object]) -> Any:
-    return override(rename=name, struct_hook=hook)
+@cache
+def _structure() -> Callable[..., Task]:
+    """Make the reader of records; cattrs is not needed before the first look, and takes 20 ms."""
+    from cattrs import Converter
+    from cattrs.gen import make_dict_structure_fn, override
 
+    def read(name: str, hook: Callable[[Any, Any], object]) -> Any:
+        return override(rename=name, struct_hook=hook)
 
-# Documented down to failCode, named in the documents without a row: failMsg, inferred from
-# look-alikes: the three times.
-_structure_task = make_dict_structure_fn(
-    Task,
-    cattrs.Converter(),
-    _cattrs_detailed_validation=False,
-    id=_read("taskId", _strict_text),
-    model=_read("model", _words),
-    state=_read("state", _state),
-    urls=_read("resultJson", _urls),
-    fail_code=_read("failCode", _words),
-    fail_message=_read("failMsg", _words),
-    created_at=_read("createTime", _moment),
-    updated_at=_read("updateTime", _moment),
-    completed_at=_read("completeTime", _moment),
-    param=_read("param", _param),
-    raw=_read("raw", _mapping),
-)
+    # Documented down to failCode, named in the documents without a row: failMsg, inferred from
+    # look-alikes: the three times.
+    structure: Callable[..., Task] = make_dict_structure_fn(
+        Task,
+        Converter(),
+        _cattrs_detailed_validation=False,
+        id=read("taskId", _strict_text),
+        model=read("model", _words),
+        state=read("state", _state),
+        urls=read("resultJson", _urls),
+        fail_code=read("failCode", _words),
+        fail_message=read("failMsg", _words),
+        created_at=read("createTime", _moment),
+        updated_at=read("updateTime", _moment),
+        completed_at=read("completeTime", _moment),
+        param=read("param", _param),
+        raw=read("raw", _mapping),
+    )
+    return structure
 
 
 def decipher_record(reply: Reply, task_id: str) -> Task:
@@ -410,7 +421,7 @@ def decipher_record(reply: Reply, task_id: str) -> Task:
         )
     try:
         data = _mapping(envelope.data)
-        task = _structure_task({**data, "raw": data}, Task)
+        task = _structure()({**data, "raw": data}, Task)
     except (KeyError, TypeError) as exc:
         raise UnexpectedReply(
             f"{about}: the record cannot be read ({printable(exc, 80)})",
@@ -419,7 +430,7 @@ def decipher_record(reply: Reply, task_id: str) -> Task:
         ) from exc
     if task.id != task_id:
         raise UnexpectedReply(
-            f"{about}: the answer is about {printable(task.id, 80)} instead",
+            f"{about}: the answer is about {quoted(task.id, 80)} instead",
             raw=reply.body,
             status=reply.status,
         )

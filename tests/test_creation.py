@@ -133,7 +133,10 @@ each_case = pytest.mark.parametrize("case", CASES)
 
 
 def check(case: str, server: RawServer, error: liangxin.LiangxinError) -> None:
-    assert type(error) is CASES[case][1]
+    if case == "reset at accept" and isinstance(error, liangxin.NotSent):
+        assert server.bytes_received == 0  # the reset was faster than our first byte
+    else:
+        assert type(error) is CASES[case][1]
     assert len(server.posts) == CASES[case][2]
     assert server.connections == 1
     assert "sk-canary" not in f"{error!r}{error}{error.__cause__!r}{vars(error)}"

@@ -1,0 +1,131 @@
+"""
+How this project is checked: `nox -s NAME`; `nox -l` lists the names.
+
+`nox -s tests` installs what it needs and runs on every supported interpreter it finds; one that is
+absent is skipped by name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2024.4.15"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+PROJECT = nox.project.load_toml("pyproject.toml")
+CORE: list[str] = PROJECT["project"]["dependencies"]
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+
+
+def _let_pyenv_find_them() -> None:
+    """pyenv's shims exist for all its interpreters, but run only those that are selected."""
+    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+        listed = subprocess.run(
+            ["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False
+        ).stdout.split()
+        found = [name for name in listed if name.rpartition(".")[0] in PYTHONS]
+        os.environ["PYENV_VERSION"] = ":".join(found) or "system"
+
+
+_let_pyenv_find_them()
+
+
+def _install(session: nox.Session, group: str, *more: str) -> None:
+    """Install the package, editable, with its demo extra and a dependency group."""
+    requirements = nox.project.dependency_groups(PROJECT, group)
+    foreign = [each for each in requirements if not each.startswith("liangxin")]
+    session.install("-e", ".[demo]", *foreign, *more)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, on every supported interpreter there is."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest versions of every dependency that we claim."""
+    claimed = [*CORE, *EXTRAS["cli"], *EXTRAS["emulator"]]
+    _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
+    session.run("pip", "list", silent=False)
+    session.run("pytest", *session.posargs)
+
+
+def _lowest(requirement: Requirement) -> str:
+    floor = next(each.version for each in requirement.specifier if each.operator == ">=")
+    return f"{requirement.name}=={floor}"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, the floors of the house, and whether the generated client is up to date."""
+    _install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+    session.run("python", "-m", "liangxin._tools.generate_sync", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy over everything, pyright over what a user would write."""
+    _install(session, "types")
+    session.run("mypy")
+    session.run("pyright", *map(str, sorted(Path("tests/typing").glob("good_*.py"))))
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write liangxin/_sync.py anew from liangxin/_client.py."""
+    _install(session, "lint")
+    session.run("python", "-m", "liangxin._tools.generate_sync")
+
+
+@nox.session
+def format(session: nox.Session) -> None:
+    """Put the source into shape."""
+    _install(session, "lint")
+    session.run("ruff", "check", "--fix")
+    session.run("ruff", "format")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel, install it in an empty environment, and use it there."""
+    session.install("build")
+    out = Path(session.create_tmp()).resolve()
+    shutil.rmtree(out / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(out / "dist"), silent=True)
+    (wheel,) = (out / "dist").glob("*.whl")
+    check = str(Path("tests/installed.py").resolve())
+    with session.chdir(out):
+        session.run("python", "-m", "venv", "--clear", "empty", silent=True)
+        python = str(next((out / "empty").glob("*/python*")))
+        session.run(python, "-m", "pip", "install", "-q", str(wheel), external=True)
+        session.run(python, check, "core", external=True)
+        session.run(python, "-m", "pip", "install", "-q", f"{wheel}[demo]", external=True)
+        session.run(python, check, "demo", external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    _install(session, "docs")
+    session.run("sphinx-build", "-W", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what the README claims, side by side in one run."""
+    _install(session, "bench")
+    session.run("python", "tests/bench.py", *session.posargs)
