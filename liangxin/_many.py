@@ -125,6 +125,8 @@ class OutcomeStream(AsyncIterator[Outcome]):
                 drawn = await anext(inputs)
             except StopAsyncIteration:
                 return
+            if self._closed:  # the block was left in the moment of the drawing
+                return
             self._launch(_Flight(index, drawn))
             index += 1
 

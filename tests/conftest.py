@@ -67,8 +67,8 @@ def client_of(emulator: Emulator) -> Callable[..., liangxin.AsyncClient]:
     """Make async clients of the emulator in process."""
 
     def make(**options: Any) -> liangxin.AsyncClient:
-        options = {"base_url": "http://127.0.0.1:9", "transport": emulator.transport()} | options
-        return liangxin.AsyncClient(KEY, **options)
+        options.setdefault("transport", emulator.transport())
+        return liangxin.AsyncClient(KEY, base_url="http://127.0.0.1:9", **options)
 
     return make
 

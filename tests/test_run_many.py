@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
@@ -177,6 +178,24 @@ async def test_leaving_early_keeps_what_was_accepted(
     kept = [outcome.task.id for outcome in client.unclaimed if outcome.task]
     assert sorted([first, *kept]) == sorted(charge.task_id for charge in emulator.charges)
     assert all(outcome.index is not None for outcome in client.unclaimed)
+
+
+async def test_an_input_that_arrives_as_the_block_is_left_is_not_sent(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    leaving = anyio.Event()
+
+    async def late() -> AsyncGenerator[ModelInput, None]:
+        with anyio.CancelScope(shield=True):
+            await leaving.wait()
+        yield next(posters(1))
+
+    async with client_of() as client, aclosing(late()) as inputs:
+        async with client.run_many(inputs):
+            await anyio.wait_all_tasks_blocked()
+            leaving.set()
+        await anyio.sleep(100)
+    assert emulator.requests == ()
 
 
 async def test_a_cancelled_block_ends_and_the_client_goes_on(

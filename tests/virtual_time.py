@@ -62,11 +62,13 @@ class JumpingUvloop(uvloop.Loop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+    def call_soon(  # type: ignore[override]  # typeshed ties the arguments to the callback
+        self, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> Any:
         self._activity += 1
         return super().call_soon(callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None
     ) -> Any:
         timer = _Timer(when, callback, args, self, context)
@@ -76,7 +78,7 @@ class JumpingUvloop(uvloop.Loop):
             super().call_soon(self._pump, self._activity, 0)
         return timer
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None
     ) -> Any:
         return self.call_at(self._now + delay, callback, *args, context=context)
@@ -91,7 +93,7 @@ class JumpingUvloop(uvloop.Loop):
         if quiet >= self.QUIET_TURNS:
             when, _, timer = heapq.heappop(self._timers)
             self._now = max(self._now, when)
-            timer._run()  # type: ignore[attr-defined]  # what a loop does with a handle
+            timer._run()  # what a loop does with a handle
             quiet = 0
         super().call_soon(self._pump, self._activity, quiet)
 
