@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, TypeAlias
 from attrs import Factory, field, frozen
 
 from liangxin._errors import InputError, LiangxinError, TaskFailed
+from liangxin._text import quoted
 
 Kind: TypeAlias = Literal["image", "video"]
 
@@ -101,7 +102,9 @@ class RawInput(ModelInput):
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.slug, str) or not self.slug.strip():
             raise InputError(
-                f"slug must be a model's name, not {self.slug!r}", field="slug", value=self.slug
+                f"slug must be a model's name, not {quoted(self.slug)}",
+                field="slug",
+                value=self.slug,
             )
         if not isinstance(self.input, Mapping):
             raise InputError(
@@ -147,8 +150,10 @@ class Outcome:
 def task_id(task: Task | str) -> str:
     """The id of a task that is given as a `Task` or as its id."""
     name = task.id if isinstance(task, Task) else task
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"a task is a Task or its id, not {task!r}", field="task", value=task)
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InputError(
+            f"a task is a Task or its id, not {quoted(task)}", field="task", value=task
+        )
     return name
 
 

@@ -11,3 +11,11 @@ def printable(text: object, limit: int = 200) -> str:
     line = " ".join(str(text)[: 4 * limit].split())
     line = "".join(char if char.isprintable() else "�" for char in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def quoted(value: object, limit: int = 100) -> str:
+    """Return `repr(value)` as `printable` text, or the name of its type where repr fails."""
+    try:
+        return printable(repr(value), limit)
+    except Exception:  # a foreign repr may do anything; an int of 4,301 digits has none either
+        return printable(f"<{type(value).__name__}>", limit)
