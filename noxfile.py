@@ -40,9 +40,7 @@ _let_pyenv_find_them()
 
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its demo extra and a dependency group."""
-    requirements = nox.project.dependency_groups(PROJECT, group)
-    foreign = [each for each in requirements if not each.startswith("liangxin")]
-    session.install("-e", ".[demo]", *foreign, *more)
+    session.install("-e", ".[demo]", *nox.project.dependency_groups(PROJECT, group), *more)
 
 
 @nox.session(python=PYTHONS)

@@ -93,6 +93,7 @@ class AsyncClient:
             verify=verify,
             transport=transport,
         )
+        self._own_transport = transport
         self._max_connections = max_connections
         self._owned = OwnedTasks()
         self._creations = Creations(
@@ -296,7 +297,12 @@ class AsyncClient:
         if self._downloader is None:
             from liangxin._download import Downloader  # 10 ms that a client without files saves
 
-            self._downloader = Downloader(self._transport.origin, self._look)
+            self._downloader = Downloader(
+                self._transport.origin,
+                self._look,
+                tls=self._transport.verify,
+                own=self._own_transport,
+            )
         return await self._downloader.download(final_or_raise(task), Path(to), name=name)
 
     # --- below the verbs -------------------------------------------------------------------

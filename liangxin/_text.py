@@ -19,3 +19,16 @@ def quoted(value: object, limit: int = 100) -> str:
         return printable(repr(value), limit)
     except Exception:  # a foreign repr may do anything; an int of 4,301 digits has none either
         return printable(f"<{type(value).__name__}>", limit)
+
+
+def in_words(exc: BaseException) -> str:
+    """
+    Return an exception's name, with the first words that it or one of its causes has.
+
+    trio's broken streams say nothing, and httpcore's pool raises `from None`.
+    """
+    told: BaseException | None = exc
+    while told is not None and not str(told).strip():
+        told = told.__cause__ or told.__context__
+    name = type(exc).__name__
+    return name if told is None else f"{name}: {printable(told, 200)}"

@@ -29,7 +29,7 @@ import httpx
 from attrs import define, field, frozen
 
 from liangxin._errors import InputError, LiangxinError, NotSent, TransportError, UnexpectedReply
-from liangxin._text import printable
+from liangxin._text import in_words, printable
 from liangxin._version import __version__
 from liangxin._wire import MAX_REPLY, Reply, Request
 
@@ -269,7 +269,8 @@ class Transport:
     ) -> None:
         self.origin = parse_base_url(base_url)
         self._proxy = proxy if proxy is not None else _proxy_for(self.origin)
-        self._tls = None if verify is None else _tls(verify)
+        self.verify = None if verify is None else _tls(verify)
+        self._tls = self.verify
         self._shared = None if transport is None else _Connection(transport)
         self._max_connections = max_connections
         self._permits = _Permits(max_connections)
@@ -357,7 +358,7 @@ class Transport:
     def _explained(
         self, exc: Exception, evidence: Evidence | None, timeout: float
     ) -> TransportError:
-        why = f"no answer within {timeout:g} s" if isinstance(exc, TimeoutError) else _words(exc)
+        why = f"no answer within {timeout:g} s" if isinstance(exc, TimeoutError) else in_words(exc)
         if evidence is not None and evidence.proves_unsent(exc):
             return NotSent(f"nothing was sent to {self.origin.host}: {why}")
         return TransportError(f"no usable answer from {self.origin.host}: {why}")
@@ -400,15 +401,6 @@ class Transport:
             await self._idle.pop().aclose()
         if self._shared is not None:
             await self._shared.aclose()
-
-
-def _words(exc: BaseException) -> str:
-    """The exception's name, with the first words that it or one of its causes has."""
-    told: BaseException | None = exc
-    while told is not None and not str(told):
-        told = told.__cause__ or told.__context__  # httpcore's pool raises `from None`
-    name = type(exc).__name__
-    return name if told is None else f"{name}: {printable(told, 200)}"
 
 
 async def _read(response: httpx.Response, evidence: Evidence | None) -> bytes:

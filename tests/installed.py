@@ -26,7 +26,7 @@ def check_core() -> None:
     dependencies = installed - {"pip", "setuptools", "liangxin"}
     assert len(dependencies) <= 10, dependencies
     try:
-        import liangxin.emulator  # noqa: F401
+        import liangxin.emulator
     except ImportError as exc:
         assert "liangxin[emulator]" in str(exc)
     else:

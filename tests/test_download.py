@@ -22,20 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import liangxin
-from liangxin._download import (
-    MAX_AT_ONCE,
-    MAX_STEM,
-    Downloader,
-    DownloadPolicy,
-    Guard,
-    Pace,
-    _Part,
-    ends_like,
-    media_ending,
-    refusal,
-    safe_stem,
-    without_query,
-)
+from liangxin._addresses import DownloadPolicy, Guard, refusal, without_query
+from liangxin._download import MAX_AT_ONCE, Downloader, Pace
 from liangxin._errors import (
     Blocked,
     ClientStateError,
@@ -48,6 +36,7 @@ from liangxin._errors import (
     TransportError,
     Truncated,
 )
+from liangxin._files import MAX_STEM, Part, ends_like, media_ending, safe_stem
 from liangxin._tasks import Task, TaskState
 from liangxin._transport import parse_base_url
 from tests.hostile_origin import HANG, HostileOrigin, Script, chunked, reply, serving
@@ -247,7 +236,7 @@ async def test_a_download_that_asyncio_cancels_leaves_nothing_or_the_whole(
 
 
 def test_what_a_thread_does_after_the_end_of_a_download_leaves_nothing(tmp_path: Path) -> None:
-    never_begun, given_up = _Part(tmp_path, "a"), _Part(tmp_path, "b")
+    never_begun, given_up = Part(tmp_path, "a"), Part(tmp_path, "b")
     given_up._create()
     for part in (never_begun, given_up):
         part._discard()

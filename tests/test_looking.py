@@ -8,6 +8,7 @@ import gc
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -354,3 +355,14 @@ async def test_a_lost_answer_is_never_sent_again(emulator: Emulator, client_of: 
         with pytest.raises(liangxin.AmbiguousCreate):
             await client.create_task(POSTER)
     assert len(emulator.charges) == 1
+
+
+async def test_results_of_an_emulator_in_process_are_downloaded_without_the_key(
+    emulator: Emulator, client_of: Clients, tmp_path: Path
+) -> None:
+    async with client_of() as client:
+        (picture,) = await client.download(await client.run(POSTER), tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    fetched = [seen for seen in emulator.requests if seen.endpoint == "result"]
+    assert fetched
+    assert not [seen for seen in fetched if seen.key_hash or "authorization" in seen.headers]

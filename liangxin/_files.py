@@ -1,0 +1,295 @@
+"""
+The files that results become: whole or not at all, under names and endings of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from liangxin._addresses import MayPass
+from liangxin._errors import Corrupt, DownloadError, Truncated
+from liangxin._text import printable
+
+WRITE_SIZE: Final = 1024 * 1024
+"""Bytes gathered before a worker thread writes them."""
+HEAD_SIZE: Final = 64
+"""Bytes of a file by which its kind is known."""
+TAIL_SIZE: Final = 16
+
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+
+class Part:
+    """
+    A file that is not whole yet: hidden, in the folder where it will be, under a name of its own.
+
+    Bytes are gathered and written in worker threads.  A caller that asyncio cancels does not wait
+    for its thread, so a lock puts what the threads do in order, and after `discard` none of them
+    does anything.
+    """
+
+    def __init__(self, folder: Path, label: str) -> None:
+        self._folder = folder
+        self._label = label
+        self._path = folder / f".{label}.{secrets.token_hex(8)}.part"
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._buffer = bytearray()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._buffer.clear()
+        self.size = 0
+        self.head = self.tail = b""
+        self.total: int | None = None
+        self.has_marked_end = False
+        self._etag: str | None = None
+
+    # What the answers say about it.
+
+    def range_headers(self) -> dict[str, str]:
+        """The headers that ask for the rest, if it can be told to be of the same file."""
+        if not self.size or self._etag is None:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._etag}
+
+    def forget(self) -> None:
+        """Ask for the whole next time, not for the rest."""
+        self._etag = None
+
+    def continues_with(self, headers: httpx.Headers) -> bool:
+        """Whether a 206 with these headers is the rest of the very file that was begun."""
+        said = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+        if said is None or self._etag is None or headers.get("etag") != self._etag:
+            return False
+        start, end, total = map(int, said.groups())
+        if start != self.size or not start <= end < total or self.total not in (None, total):
+            return False
+        self.total = total
+        self.has_marked_end = True
+        return True
+
+    async def restart(self, headers: httpx.Headers) -> None:
+        """Begin with the first byte, as a 200 with these headers announces."""
+        if self.size:
+            await self._in_thread(self._truncate)
+        self._start_over()
+        etag = headers.get("etag", "")
+        self._etag = etag if _STRONG_ETAG.fullmatch(etag) else None
+        length = headers.get("content-length", "")
+        is_chunked = "transfer-encoding" in headers
+        if length.isdecimal() and not is_chunked:
+            self.total = int(length)
+        self.has_marked_end = is_chunked or self.total is not None
+
+    # What is done to it.
+
+    async def open(self) -> None:
+        """Create the file, and its folder if that is missing."""
+        await self._in_thread(self._create)
+
+    async def write(self, chunk: bytes) -> None:
+        """Add bytes."""
+        self.size += len(chunk)
+        if len(self.head) < HEAD_SIZE:
+            self.head = (self.head + chunk)[:HEAD_SIZE]
+        self.tail = (self.tail + chunk[-TAIL_SIZE:])[-TAIL_SIZE:]
+        self._buffer += chunk
+        if len(self._buffer) >= WRITE_SIZE:
+            gathered, self._buffer = self._buffer, bytearray()
+            await self._in_thread(self._append, gathered)
+
+    async def publish(self, ending: str) -> Path:
+        """Make it the file that it was to become, durably, and return that file's path."""
+        path = self._folder / f"{self._label}.{ending}"
+        await self._in_thread(self._publish, path)
+        return path
+
+    async def discard(self) -> None:
+        """Remove what is there, unless it was published."""
+        if self._is_over:
+            return
+        try:
+            await anyio.to_thread.run_sync(self._discard)
+        except BaseException:  # asyncio's own `Task.cancel`, which no shield holds off
+            self._discard()
+            raise
+
+    async def _in_thread(self, step: Callable[..., None], *args: object) -> None:
+        try:
+            await anyio.to_thread.run_sync(step, *args)
+        except OSError as exc:
+            raise DownloadError(
+                f"{self._label} cannot be written to {self._folder}: {exc.strerror or exc}"
+            ) from exc
+
+    def _create(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._file = os.fdopen(os.open(self._path, flags, 0o666), "w+b")
+
+    def _append(self, gathered: bytes) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._file.write(gathered)
+
+    def _truncate(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._file.seek(0)
+                self._file.truncate()
+
+    def _publish(self, path: Path) -> None:
+        with self._lock:
+            if self._file is None:
+                return
+            self._file.write(self._buffer)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._path, path)  # a symlink of that name is replaced, not followed
+            self._is_over = True
+            self._file = None
+            _sync_folder(self._folder)
+
+    def _discard(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            self._is_over = True
+            if self._file is not None:
+                # What brought us here matters more than a full disk that says so once more.
+                with suppress(OSError):
+                    self._file.close()
+                with suppress(OSError):
+                    self._path.unlink()
+            self._file = None
+
+
+@asynccontextmanager
+async def part_file(folder: Path, label: str) -> AsyncIterator[Part]:
+    part = Part(folder, label)
+    try:
+        await part.open()
+        yield part
+    finally:
+        with anyio.CancelScope(shield=True):
+            await part.discard()
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # where a folder cannot be opened
+        return
+    # The file is whole and in place; some network file systems cannot sync a folder.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# --- kinds -------------------------------------------------------------------------------------
+
+_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"qt  ": "mov"}
+
+
+def media_ending(head: bytes) -> str | None:
+    """The file name ending for bytes that begin like this; None if no picture or clip does."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp" and len(head) >= 12:
+        return _brand_ending(head)
+    if head.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in head:
+        return "webm"
+    return None
+
+
+def _brand_ending(head: bytes) -> str:
+    brand = head[8:12]
+    if brand in (b"mif1", b"msf1"):  # any still or sequence: the compatible brands say which
+        return "avif" if b"avif" in head[16:] or b"avis" in head[16:] else "heic"
+    return _BRANDS.get(brand, "mp4")
+
+
+def ends_like(ending: str, head: bytes, tail: bytes, size: int) -> bool:
+    """Whether a file of this kind ends as a whole one does; False also where none can tell."""
+    if ending == "png":
+        return tail.endswith(b"IEND\xaeB`\x82")
+    if ending == "jpg":
+        return tail.endswith(b"\xff\xd9")
+    if ending == "gif":
+        return tail.endswith(b"\x00;")
+    return ending == "webp" and int.from_bytes(head[4:8], "little") + 8 == size
+
+
+def ending_of_head(part: Part, shown: str) -> str:
+    ending = media_ending(part.head)
+    if ending is None:
+        begins = printable(part.head.decode("ascii", "replace"), 40)
+        what = f"begins with {begins!r}" if part.head else "is empty"
+        raise Corrupt(f"{shown} is no picture or clip: it {what}")
+    return ending
+
+
+def ending_of(part: Part, shown: str) -> str:
+    """The ending for a file whose last byte has come, if it was the last."""
+    if part.total is not None and part.size != part.total:
+        if part.size > part.total:
+            part.forget()
+        raise MayPass(Truncated(f"{shown} sent {part.size} of {part.total} bytes"))
+    ending = ending_of_head(part, shown)
+    if not part.has_marked_end and not ends_like(ending, part.head, part.tail, part.size):
+        part.forget()
+        raise MayPass(
+            Truncated(
+                f"{shown} hung up after {part.size} bytes without having said how many there are, "
+                f"and the {ending} does not tell whether it is whole"
+            )
+        )
+    return ending
+
+
+# --- names -------------------------------------------------------------------------------------
+
+MAX_STEM: Final = 100
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.I)
+
+
+def safe_stem(name: str) -> str:
+    """
+    A file name without ending that is safe in any folder: ASCII letters, digits, `.`, `_`, `-`.
+
+    A name that has to be changed or clipped gets a few letters of its hash, so that two names
+    never become one.
+    """
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-").rstrip(".")
+    if _RESERVED.fullmatch(stem):
+        stem = f"_{stem}"
+    if stem == name and 0 < len(stem) <= MAX_STEM:
+        return stem
+    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{stem[: MAX_STEM - len(digest) - 1] or 'result'}-{digest}"
