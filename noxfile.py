@@ -89,8 +89,8 @@ def generate(session: nox.Session) -> None:
     session.run("python", "-m", "liangxin._tools.generate_sync")
 
 
-@nox.session
-def format(session: nox.Session) -> None:
+@nox.session(name="format")
+def reformat(session: nox.Session) -> None:
     """Put the source into shape."""
     _install(session, "lint")
     session.run("ruff", "check", "--fix")

@@ -2,7 +2,8 @@
 The way from threads into one event loop: what stands behind the blocking `Client`.
 
 One daemon thread runs the loop of one client, started when first needed.  Any thread may call;
-a call that is interrupted (Ctrl-C) cancels its coroutine, and the client goes on working.
+a call that is interrupted (Ctrl-C) cancels its coroutine, and the client goes on working.  What
+such a call had paid for in that very moment is kept, not dropped.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import atexit
 import logging
 import os
 import threading
-import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from contextvars import copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, ParamSpec, TypeVar
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
 from anyio.from_thread import BlockingPortal
+from attrs import define
 
 from liangxin._errors import ClientStateError
+from liangxin._tasks import ModelInput, Outcome, Task
 
 log = logging.getLogger("liangxin")
 
@@ -31,162 +36,375 @@ T = TypeVar("T")
 
 EXIT_GRACE = 10.0
 """Seconds that an interpreter which exits without `close()` gives to creates under way."""
+CLOSED = "the client is closed; make another one"
+# Without a timeout, Future.result() ignores Ctrl-C on Windows:
+# https://github.com/agronholm/anyio/issues/532
+FOREVER = threading.TIMEOUT_MAX
 _END = object()
 
 
 class Portal:
-    """One loop, one thread, for one async client."""
+    """One loop, one thread, for one async client; `keep` takes what was paid for and not taken."""
 
-    def __init__(self, client: AbstractAsyncContextManager[object]) -> None:
+    def __init__(
+        self, client: AbstractAsyncContextManager[object], keep: Callable[[Outcome], None]
+    ) -> None:
         self._client = client
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._keep = keep
+        self._pid: int | None = None
+        """The process that the thread is in; until there is one, the client may cross a fork."""
+        # Reentrant, for a signal handler that calls the client in the middle of its start.
+        self._lock = threading.RLock()
+        self._launched = False
         self._thread: threading.Thread | None = None
-        self._blocking: BlockingPortal | None = None
+        self._started: Future[BlockingPortal] = Future()
+        self._ended = threading.Event()
+        self._entering: set[object] = set()
         self._closed = False
+        self._failure: BaseException | None = None
 
     # --- the shapes that the generated client uses -------------------------------------------
 
     def run(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a coroutine function in the loop, and wait for its result."""
-        return _wait(self._submit(partial(function, *args, **kwargs)))
+        blocking = self._open()
+        paid_for = args[0] if args and isinstance(args[0], ModelInput) else None
+        call = _Call(partial(function, *args, **kwargs), partial(self._lost, paid_for))
+        try:
+            self._submit(blocking, call)
+            return call.future.result(FOREVER)
+        except BaseException as exc:
+            if not call.raised(exc):
+                _abandon(blocking, call)
+            raise
 
     def iterate(
         self, function: Callable[P, AsyncIterator[T]], *args: P.args, **kwargs: P.kwargs
     ) -> Iterator[T]:
-        """Draw the items of an async generator; leaving the loop early closes it."""
-        stream = function(*args, **kwargs)
-        try:
-            yield from self._items(stream)
-        finally:
-            self.run(_close, stream)
+        """Draw the items of an async generator; it is closed when nobody holds it any more."""
+        # By the event loop's own hook for async generators, which never blocks: a generator here
+        # would be closed by whatever thread collects the garbage, maybe the loop's.
+        return _Items(self, function(*args, **kwargs))
 
-    @contextmanager
     def enter(
         self,
         function: Callable[P, AbstractAsyncContextManager[AsyncIterator[T]]],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> Iterator[Iterator[T]]:
+    ) -> AbstractContextManager[Iterator[T]]:
         """Hold an async context manager open in the loop while a `with` block runs here."""
-        opened: Future[AsyncIterator[T]] = Future()
-        leave = _Leave()
-        held = self._submit(partial(_hold, partial(function, *args, **kwargs), opened, leave))
-        held.add_done_callback(partial(_pass_failure, opened))
-        try:
-            stream = _wait(opened)
-        except BaseException:
-            held.cancel()
-            raise
-        try:
-            # What the body raises stays in this thread: a KeyboardInterrupt thrown into the
-            # loop would end the loop, and with it everybody's work.
-            yield self._items(stream)
-        finally:
-            try:
-                self.run(leave.set)
-                _wait(held)
-            except ClientStateError:
-                pass  # closed inside the block: there is nothing left to leave
+        drawn = [each for each in args if isinstance(each, _Drawn)]
+        return _Held(self, partial(function, *args, **kwargs), drawn)
+
+    def drawn(self, inputs: Iterable[T]) -> Iterable[T] | AsyncIterator[T]:
+        """
+        Let the loop draw from an iterable of a blocking caller without being blocked by it.
+
+        Each item of anything but a list or a tuple is drawn in a thread of its own: it may block,
+        and it may call the client.
+        """
+        return inputs if isinstance(inputs, (list, tuple)) else _Drawn(self, iter(inputs))
 
     def close(self) -> None:
         """Close the client and end its thread; a second call does nothing."""
-        if self._pid != os.getpid():
+        if self._is_foreign():
             return  # a forked child has neither the thread nor the connections
-        self._check_thread()
+        if self.is_here():
+            raise ClientStateError(_OWN_THREAD)
         with self._lock:
-            self._closed = True
-        self._stop(None)
+            was_closed, self._closed = self._closed, True
+        self._stop()
+        if self._failure is not None and not was_closed:
+            raise self._failure
 
-    # --- how ---------------------------------------------------------------------------------
+    # --- calls -------------------------------------------------------------------------------
 
-    def _items(self, stream: AsyncIterator[T]) -> Iterator[T]:
-        while (item := self.run(_next, stream)) is not _END:
-            yield item  # type: ignore[misc]  # not the end, so an item
+    def is_here(self) -> bool:
+        """Whether the calling thread is the loop's."""
+        return self._thread is not None and self._thread.ident == threading.get_ident()
 
-    def _submit(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
-        """Start a coroutine in the loop, which is started with the first one."""
-        if self._pid != os.getpid():
+    def _is_foreign(self) -> bool:
+        return self._pid is not None and self._pid != os.getpid()
+
+    def _open(self) -> BlockingPortal:
+        """The way into the loop, which is started with the first call."""
+        if self._is_foreign():
             raise ClientStateError(
-                f"this client was made in process {self._pid} and carried across a fork: its "
+                f"this client was used in process {self._pid} and carried across a fork: its "
                 "connections belong to that process, so make another one here"
             )
-        self._check_thread()
+        if self.is_here():
+            raise ClientStateError(_OWN_THREAD)
+        if self._closed:
+            raise ClientStateError(CLOSED)
+        if not self._started.done():
+            self._start()
+        return self._started.result(FOREVER)
+
+    def _submit(self, blocking: BlockingPortal, call: _Call[T]) -> None:
+        self._entering.add(call)
+        try:
+            blocking.start_task_soon(call)
+        except RuntimeError as exc:
+            raise ClientStateError(CLOSED) from (self._failure or exc)
+        finally:
+            self._entering.discard(call)
+
+    def _lost(self, input: ModelInput | None, result: object) -> None:
+        """Keep what a call ended with whose caller was interrupted, if it may have cost money."""
+        if isinstance(result, Outcome):
+            self._keep(result)
+        elif input is None:
+            return
+        elif isinstance(result, Task):
+            self._keep(Outcome(input=input, task=result))
+        elif isinstance(result, Exception):
+            task = getattr(result, "task", None)
+            self._keep(Outcome(input=input, task=task, error=result))  # type: ignore[arg-type]
+
+    # --- the thread --------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        # Ctrl-C may come between any two of these lines; a second thread then finds the loop
+        # taken, and ends.
         with self._lock:
             if self._closed:
-                raise ClientStateError("the client is closed; make another one")
-            blocking = self._blocking or self._start()
+                raise ClientStateError(CLOSED)
+            if not self._launched:
+                self._pid = os.getpid()
+                _alive.add(self)
+                threading.Thread(target=self._main, name="liangxin", daemon=True).start()
+                self._launched = True
+
+    def _main(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._thread = threading.current_thread()
         try:
-            return blocking.start_task_soon(function)
-        except RuntimeError as exc:
-            raise ClientStateError("the client is closed; make another one") from exc
-
-    def _check_thread(self) -> None:
-        if self._thread is not None and self._thread.ident == threading.get_ident():
-            raise ClientStateError(
-                "the blocking client was called from its own event loop's thread, which would "
-                "wait for itself; use AsyncClient there"
-            )
-
-    def _start(self) -> BlockingPortal:
-        started: Future[BlockingPortal] = Future()
-        self._thread = threading.Thread(
-            target=self._main, args=(started,), name="liangxin", daemon=True
-        )
-        self._thread.start()
-        self._blocking = started.result()
-        _alive.add(self)
-        return self._blocking
-
-    def _main(self, started: Future[BlockingPortal]) -> None:
-        try:
-            anyio.run(self._live, started)
+            if self._closed:
+                raise ClientStateError(CLOSED)
+            anyio.run(self._live)
         except BaseException as exc:
-            if started.done():
-                raise  # nobody to tell but the thread's own hook
-            started.set_exception(exc)
+            if self._started.done():
+                self._failure = exc  # raised by close()
+            else:
+                self._started.set_exception(exc)
+        finally:
+            _alive.discard(self)
+            self._ended.set()
 
-    async def _live(self, started: Future[BlockingPortal]) -> None:
+    async def _live(self) -> None:
         """Live in the thread: hold the client open until told to stop."""
-        async with BlockingPortal() as blocking, self._client:
-            started.set_result(blocking)
-            await blocking.sleep_until_stopped()
+        failure: Exception | None = None
+        async with BlockingPortal() as blocking:
+            try:
+                async with self._client:
+                    self._started.set_result(blocking)
+                    await blocking.sleep_until_stopped()
+            except Exception as exc:  # raised below, or the portal's group would wrap it
+                failure = exc
+            await blocking.stop(cancel_remaining=True)
+            with anyio.CancelScope(shield=True):
+                # A call that slipped in before the stop waits for the loop to take it.
+                while self._entering:  # a turn or two
+                    await anyio.lowlevel.checkpoint()
+        if failure is not None:
+            raise failure
 
-    def _stop(self, timeout: float | None) -> bool:
-        """Stop the loop, and say whether its thread has ended within `timeout` seconds."""
-        _alive.discard(self)
-        if self._thread is None or self._blocking is None:
-            return True
-        with suppress(RuntimeError):  # told already
-            self._blocking.start_task_soon(self._blocking.stop)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+    def _stop(self) -> None:
+        if self.tell_to_stop():
+            self.has_ended(FOREVER)
+            assert self._thread is not None
+            self._thread.join(FOREVER)
 
-    def stop_at_exit(self) -> None:
-        """Do what `close` does, for an interpreter that exits without it, and cannot wait long."""
-        if self._pid == os.getpid() and not self._stop(EXIT_GRACE):
-            log.warning("the interpreter exited while creates were under way: see `unclaimed`")
+    def tell_to_stop(self) -> bool:
+        """Begin to close; say whether there is a thread that has to end."""
+        if self._is_foreign() or self._thread is None:
+            return False
+        self._closed = True
+        with suppress(RuntimeError, ClientStateError):  # told already, or never started
+            blocking = self._started.result(FOREVER)
+            blocking.start_task_soon(blocking.stop)
+        return True
+
+    def has_ended(self, timeout: float) -> bool:
+        """Wait for the end, and say whether it has come."""
+        # Not by a join, which Ctrl-C makes take a running thread for a stopped one:
+        # https://github.com/python/cpython/issues/90882
+        return self._ended.wait(timeout)
 
 
-_alive: weakref.WeakSet[Portal] = weakref.WeakSet()
+_OWN_THREAD = (
+    "the blocking client was called from its own event loop's thread, which would wait for "
+    "itself; use AsyncClient there"
+)
+_alive: set[Portal] = set()
 
 
 @atexit.register
 def _stop_all() -> None:
-    for portal in list(_alive):
-        portal.stop_at_exit()
+    """Do what `close` does, for an interpreter that exits without it, and cannot wait long."""
+    # No thread can be started here any more (Python 3.12), so all are told before any is awaited.
+    grace = EXIT_GRACE
+    with suppress(KeyboardInterrupt):  # the exit goes on
+        for portal in [each for each in list(_alive) if each.tell_to_stop()]:
+            if not portal.has_ended(grace):
+                grace = 0.0
+                log.warning(
+                    "the interpreter exits while creates are under way: what became of them is "
+                    "known to the service alone; close() the client to wait for them"
+                )
 
 
-def _wait(future: Future[T]) -> T:
-    try:
-        # Without a timeout, Future.result() ignores Ctrl-C on Windows:
-        # https://github.com/agronholm/anyio/issues/532
-        return future.result(threading.TIMEOUT_MAX)
-    except CancelledError:
-        raise ClientStateError("the client closed during the call") from None
-    except BaseException:
-        future.cancel()  # no effect on one that has ended; on another, Ctrl-C ends its coroutine
-        raise
+class _Call(Generic[T]):
+    """One call from a thread: the coroutine in the loop, and its result or its caller's leave."""
+
+    def __init__(
+        self, function: Callable[[], Awaitable[T]], lost: Callable[[object], None]
+    ) -> None:
+        self.future: Future[T] = Future()
+        self._function = function
+        self._lost = lost
+        self._scope: anyio.CancelScope | None = None
+
+    async def __call__(self) -> None:
+        with anyio.CancelScope() as self._scope:
+            if self.future.cancelled():
+                return
+            try:
+                result = await self._function()
+            except Exception as exc:
+                self._end(exc)
+            except BaseException:  # cancelled, by the caller or by the closing of the client
+                self._end(ClientStateError("the client closed during the call"))
+                raise
+            else:
+                # The caller leaves before this line or after it: one of both keeps the result.
+                if self.future.set_running_or_notify_cancel():
+                    self.future.set_result(result)
+                else:
+                    self._lost(result)
+
+    def _end(self, exc: Exception) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(exc)
+        else:
+            self._lost(exc)
+
+    def raised(self, exc: BaseException) -> bool:
+        """Whether this exception is how the coroutine ended."""
+        future = self.future
+        return future.done() and not future.cancelled() and future.exception() is exc
+
+    def leave(self) -> bool:
+        """The caller leaves; say whether the coroutine may be running still."""
+        if self.future.cancel():
+            return True
+        self._lost(self.future.exception() or self.future.result())
+        return False
+
+    def stop(self) -> None:
+        """End the coroutine; called in the loop."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+def _abandon(blocking: BlockingPortal, call: _Call[T]) -> None:
+    """Leave a call that was interrupted: its coroutine is cancelled soon."""
+    if call.leave():
+        with suppress(RuntimeError):  # the loop has ended, and the coroutine with it
+            blocking.start_task_soon(call.stop)
+
+
+class _Items(Iterator[T]):
+    """The items of an async iterator, for threads, which take turns."""
+
+    def __init__(self, portal: Portal, stream: AsyncIterator[T]) -> None:
+        self._portal = portal
+        self._stream = stream
+        self._turn = threading.Lock()
+
+    def __next__(self) -> T:
+        with self._turn:
+            item = self._portal.run(_next, self._stream)
+        if item is _END:
+            raise StopIteration
+        return item  # type: ignore[return-value]  # not the end, so an item
+
+
+async def _next(stream: AsyncIterator[T]) -> T | object:
+    return await anext(stream, _END)
+
+
+class _Held(AbstractContextManager[Iterator[T]]):
+    """
+    An async context manager, held open in the loop.
+
+    What the body raises stays in its thread: a KeyboardInterrupt thrown into the loop would end
+    the loop, and with it everybody's work.
+    """
+
+    def __init__(
+        self,
+        portal: Portal,
+        make: Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]],
+        drawn: list[_Drawn[object]],
+    ) -> None:
+        self._portal = portal
+        self._make = make
+        self._drawn = drawn
+        self._leave = _Leave()
+        self._call: _Call[None] = _Call(self._hold, _ignore)
+        self._opened: Future[AsyncIterator[T]] = Future()
+        self._blocking: BlockingPortal | None = None
+
+    async def _hold(self) -> None:
+        async with self._make() as value:
+            self._opened.set_result(value)
+            await self._leave.wait()
+
+    def __enter__(self) -> Iterator[T]:
+        if self._blocking is not None:
+            raise ClientStateError("this block was entered before; ask the client for another one")
+        self._blocking = self._portal._open()
+        self._call.future.add_done_callback(self._pass_failure)
+        try:
+            self._portal._submit(self._blocking, self._call)
+            return _Items(self._portal, self._opened.result(FOREVER))
+        except BaseException:
+            _abandon(self._blocking, self._call)
+            raise
+
+    def _pass_failure(self, held: Future[None]) -> None:
+        if not self._opened.done() and not held.cancelled():
+            self._opened.set_exception(held.exception())
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._blocking is not None
+        for drawn in self._drawn:
+            drawn.close()
+        if self._portal.is_here():  # a generator that held the block is collected as garbage
+            self._leave.set()
+            return
+        try:
+            # Closed inside the block, or carried across a fork: there is nothing left to leave.
+            with suppress(ClientStateError):
+                self._portal.run(self._leave.now)
+                self._call.future.result(FOREVER)
+        except BaseException as failure:
+            if not self._call.raised(failure):
+                _abandon(self._blocking, self._call)
+            raise
+
+
+def _ignore(_: object) -> None:
+    """A block has no result that could be lost."""
 
 
 class _Leave:
@@ -196,7 +414,10 @@ class _Leave:
         self._event: anyio.Event | None = None
         self._is_set = False
 
-    async def set(self) -> None:
+    async def now(self) -> None:
+        self.set()
+
+    def set(self) -> None:
         self._is_set = True
         if self._event is not None:
             self._event.set()
@@ -207,50 +428,70 @@ class _Leave:
             await self._event.wait()
 
 
-async def _hold(
-    make: Callable[[], AbstractAsyncContextManager[T]], opened: Future[T], leave: _Leave
-) -> None:
-    async with make() as value:
-        opened.set_result(value)
-        await leave.wait()
+@define(eq=False)
+class _Wish:
+    """One item that the loop waits for."""
 
-
-def _pass_failure(opened: Future[T], held: Future[None]) -> None:
-    if opened.done():
-        return
-    if held.cancelled():
-        opened.cancel()
-    else:
-        opened.set_exception(held.exception())
-
-
-async def _next(stream: AsyncIterator[T]) -> T | object:
-    return await anext(stream, _END)
-
-
-async def _close(stream: AsyncIterator[object]) -> None:
-    close = getattr(stream, "aclose", None)
-    if close is not None:
-        await close()
-
-
-def drawn_in_thread(inputs: Iterable[T]) -> Iterable[T] | AsyncIterator[T]:
-    """
-    Let the loop draw from an iterable of a blocking caller without being blocked by it.
-
-    Each item of a generator (or of any iterable that is not a sequence) is drawn in a worker
-    thread: it may block, and it may call the client.
-    """
-    return inputs if isinstance(inputs, Sequence) else _Drawn(iter(inputs))
+    answered: anyio.Event
+    item: object = _END
+    error: Exception | None = None
 
 
 class _Drawn(AsyncIterator[T]):
-    def __init__(self, inputs: Iterator[T]) -> None:
-        self._inputs = inputs
+    """
+    An iterator of a blocking caller, drawn one item at a time in a thread of its own.
+
+    A daemon, unlike anyio's worker threads: an iterator that waits for ever must not keep the
+    interpreter from its exit.
+    """
+
+    def __init__(self, portal: Portal, inputs: Iterator[T]) -> None:
+        self._wishes: SimpleQueue[_Wish | None] = SimpleQueue()
+        context = copy_context()
+        self._thread: threading.Thread | None = threading.Thread(
+            target=partial(context.run, _draw, portal, inputs, self._wishes),
+            name="liangxin-inputs",
+            daemon=True,
+        )
 
     async def __anext__(self) -> T:
-        # Abandoned when the block is left early, or a generator that waits would keep it open.
-        item = await anyio.to_thread.run_sync(next, self._inputs, _END, abandon_on_cancel=True)
-        if item is _END:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.start()
+        wish = _Wish(anyio.Event())
+        self._wishes.put(wish)
+        await wish.answered.wait()
+        if wish.error is not None:
+            raise wish.error
+        if wish.item is _END:
             raise StopAsyncIteration
-        return item  # type: ignore[return-value]  # not the end, so an item
+        return wish.item  # type: ignore[return-value]  # not the end, so an item
+
+    def close(self) -> None:
+        """Draw no more; an item that is being drawn is the last."""
+        self._wishes.put(None)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _draw(portal: Portal, inputs: Iterator[object], wishes: SimpleQueue[_Wish | None]) -> None:
+    while (wish := wishes.get()) is not None:
+        try:
+            wish.item = next(inputs, _END)
+        except Exception as exc:
+            wish.error = exc
+        except BaseException as exc:  # a SystemExit would end the loop that it is raised in
+            wish.error = RuntimeError(f"the inputs raised {type(exc).__name__}")
+            wish.error.__cause__ = exc
+        is_last = wish.item is _END
+        try:
+            portal.run(_answer, wish)
+        except ClientStateError:
+            return  # it has closed
+        if is_last:
+            return
+
+
+async def _answer(wish: _Wish) -> None:
+    wish.answered.set()

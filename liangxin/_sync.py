@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
-from liangxin._portal import Portal, drawn_in_thread
+from liangxin._portal import Portal
 from liangxin._tasks import ModelInput, Outcome, Task
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Client:
     requests to the service.
 
     Any thread may call.  The work is done in one event loop, in a thread of the client's own.
-    Inputs that are not a sequence are drawn in a worker thread.
+    Inputs other than a list or a tuple are drawn in a thread of their own: they may block, and they
+    may call the client.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Client:
             verify=verify,
             transport=transport,
         )
-        self._portal = Portal(self._client)
+        self._portal = Portal(self._client, self._client._creations.keep)
 
     def __enter__(self) -> Client:
         return self
@@ -186,7 +187,7 @@ class Client:
         """
         return self._portal.enter(
             self._client.run_many,
-            drawn_in_thread(inputs),
+            self._portal.drawn(inputs),
             max_in_flight=max_in_flight,
             timeout=timeout,
         )

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -34,7 +36,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
-from liangxin._portal import Portal, drawn_in_thread
+from liangxin._portal import Portal
 from liangxin._tasks import ModelInput, Outcome, Task
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class Client:
 
 NOTE = """
 Any thread may call.  The work is done in one event loop, in a thread of the client's own.
-Inputs that are not a sequence are drawn in a worker thread.
+Inputs other than a list or a tuple are drawn in a thread of their own: they may block, and they
+may call the client.
 """
 
 # How a type reads on the other side; any other stays as it is.
@@ -81,9 +84,10 @@ def generate(source: str) -> str:
         node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "AsyncClient"
     )
     parts = [_docstring(client, NOTE)]
-    for node in client.body:
-        if isinstance(node, Function):
-            parts.append(_member(node))
+    for node in client.body[1:]:
+        if not isinstance(node, Function):
+            raise SystemExit(f"AsyncClient, line {node.lineno}: only methods can be mirrored")
+        parts.append(_member(node))
     body = "\n\n".join(part.strip("\n") for part in parts if part)
     return HEADER + textwrap.indent(body, "    ") + "\n"
 
@@ -98,11 +102,14 @@ def _member(node: Function) -> str:
     if node.name.startswith("_"):
         return ""
     returns = ast.unparse(node.returns) if node.returns else "None"
-    if any(isinstance(each, ast.Name) and each.id == "property" for each in node.decorator_list):
+    decorators = [ast.unparse(each) for each in node.decorator_list]
+    if decorators == ["property"]:
         return (
             f"@property\ndef {node.name}(self) -> {returns}:\n{_indented_doc(node)}\n"
             f"    return self._client.{node.name}"
         )
+    if decorators:
+        raise _unknown(node, f"@{decorators[0]}")
     verb = _verb(node, returns)
     call = ", ".join([f"self._client.{node.name}", *_arguments(node)])
     return (
@@ -118,7 +125,13 @@ def _verb(node: Function, returns: str) -> str:
         return "iterate"
     if isinstance(node, ast.AsyncFunctionDef):
         return "run"
-    raise SystemExit(f"AsyncClient.{node.name}: a shape that the generator does not know")
+    raise _unknown(node, "a method that is no coroutine and returns no stream")
+
+
+def _unknown(node: Function, what: str) -> SystemExit:
+    return SystemExit(
+        f"AsyncClient.{node.name}: {what} is a shape that the generator cannot mirror"
+    )
 
 
 def _init(node: Function) -> str:
@@ -126,7 +139,7 @@ def _init(node: Function) -> str:
     return (
         f"def __init__({_parameters(node)}) -> None:\n"
         f"    self._client = AsyncClient({arguments})\n"
-        "    self._portal = Portal(self._client)"
+        "    self._portal = Portal(self._client, self._client._creations.keep)"
     )
 
 
@@ -141,6 +154,8 @@ def _parameters(node: Function) -> str:
 
 
 def _arguments(node: Function) -> list[str]:
+    if node.args.posonlyargs or node.args.vararg or node.args.kwarg:
+        raise _unknown(node, "a parameter with `/`, `*` or `**`")
     by_place = [_value(each) for each in node.args.args[1:]]
     by_name = [f"{each.arg}={_value(each)}" for each in node.args.kwonlyargs]
     return by_place + by_name
@@ -148,14 +163,15 @@ def _arguments(node: Function) -> list[str]:
 
 def _value(argument: ast.arg) -> str:
     kind = ast.unparse(argument.annotation) if argument.annotation else ""
-    return f"drawn_in_thread({argument.arg})" if kind == "Inputs" else argument.arg
+    return f"self._portal.drawn({argument.arg})" if kind == "Inputs" else argument.arg
 
 
 def _docstring(node: Function | ast.ClassDef, more: str = "") -> str:
     text = (ast.get_docstring(node) or "").strip() + ("\n" + more.rstrip() if more else "")
-    for word in (" async ", "await "):
-        if word in text.replace("`async with AsyncClient", ""):
-            raise SystemExit(f"{node.name}: its docstring is for both clients, and says {word!r}")
+    if found := re.search(r"\b(async|await)\b", text):
+        raise SystemExit(
+            f"{node.name}: its docstring is for both clients, and says {found.group()!r}"
+        )
     if "\n" not in text:
         return f'"""{text}"""'
     return f'"""\n{text}\n"""'
@@ -166,21 +182,22 @@ def _indented_doc(node: Function) -> str:
 
 
 def _formatted(text: str) -> str:
-    import subprocess
-
     command = [sys.executable, "-m", "ruff", "format", "--line-length", "100", "-"]
-    return subprocess.run(
-        command, input=text, capture_output=True, text=True, check=True, encoding="utf-8"
-    ).stdout
+    done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode != 0:
+        raise SystemExit(f"ruff cannot format what was generated: {done.stderr.strip()}")
+    return done.stdout
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], source: Path = SOURCE, target: Path = TARGET) -> int:
     """Write the file, or compare; the exit code says whether it is up to date."""
-    wanted = _formatted(generate(SOURCE.read_text(encoding="utf-8")))
-    found = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-    if arguments != ["--check"]:
-        TARGET.write_text(wanted, encoding="utf-8")
-        print(f"wrote {TARGET.name}" if wanted != found else f"{TARGET.name} was up to date")
+    if arguments not in ([], ["--check"]):
+        raise SystemExit("usage: python -m liangxin._tools.generate_sync [--check]")
+    wanted = _formatted(generate(source.read_text(encoding="utf-8")))
+    found = target.read_text(encoding="utf-8") if target.exists() else ""
+    if not arguments:
+        target.write_text(wanted, encoding="utf-8")
+        print(f"wrote {target.name}" if wanted != found else f"{target.name} was up to date")
         return 0
     if wanted == found:
         return 0
@@ -188,11 +205,11 @@ def main(arguments: list[str]) -> int:
         difflib.unified_diff(
             found.splitlines(keepends=True),
             wanted.splitlines(keepends=True),
-            "_sync.py as it is",
-            "_sync.py as generated",
+            f"{target.name} as it is",
+            f"{target.name} as generated",
         )
     )
-    print("liangxin/_sync.py is stale; run: nox -s generate")
+    print(f"{target.name} is stale; run: nox -s generate")
     return 1
 
 
