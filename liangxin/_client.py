@@ -7,6 +7,8 @@ they speak of neither `async` nor `await`.
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import ssl
 from collections import deque
@@ -30,7 +32,7 @@ from liangxin._errors import (
 )
 from liangxin._many import Inputs, OutcomeStream
 from liangxin._owned import OwnedTasks
-from liangxin._pacing import PollBudget, Schedule
+from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
 from liangxin._poller import Poller
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise, task_id
 from liangxin._transport import Secret, Transport
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     import httpx
 
     from liangxin._download import Downloader
+
+
+log = logging.getLogger("liangxin")
 
 
 class AsyncClient:
@@ -53,8 +58,16 @@ class AsyncClient:
     each wait.  `max_connections` bounds the connections, not the tasks in flight, which need
     none.  `max_retries` bounds how often a create is sent again that provably never left, or that
     the service refused for now; one that may have been accepted is never sent again.
-    `poll_budget` is how many looks a second all tasks together may take; the pause between two
-    looks at one task grows with its age from `min_interval` to `max_interval`.
+
+    `rate_limit` is how many creates may leave in a time, such as "20/10s"; streams and single
+    callers take turns.  Without it, the pace is found out from the service's refusals (429).
+
+    When to look at a task is learned from how long the tasks of its model take: `lag_weight` is
+    what one look is worth, in seconds between the end of a task and its discovery.  No pause
+    between two looks at one task is shorter than `min_interval`, nor longer than `max_interval`
+    unless looks are scarce: `poll_budget` is how many a second all tasks together may take.
+    `poll_interval` is a fixed pause instead.  `durations` is a file in which what was learned is
+    kept for the next client.
 
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
@@ -71,8 +84,12 @@ class AsyncClient:
         max_connections: int = 50,
         max_retries: int = 5,
         poll_budget: float = 50.0,
-        min_interval: float = 1.0,
-        max_interval: float = 15.0,
+        rate_limit: str | None = None,
+        lag_weight: float = 0.2,
+        min_interval: float = 0.5,
+        max_interval: float = 60.0,
+        poll_interval: float | None = None,
+        durations: str | os.PathLike[str] | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -82,8 +99,12 @@ class AsyncClient:
         _require(max_connections >= 1, "max_connections", max_connections, "at least 1")
         _require(max_retries >= 0, "max_retries", max_retries, "0 or more")
         _require(poll_budget > 0, "poll_budget", poll_budget, "looks a second, above 0")
+        _require(lag_weight > 0, "lag_weight", lag_weight, "seconds above 0")
         _require(min_interval > 0, "min_interval", min_interval, "seconds above 0")
         _require(max_interval >= min_interval, "max_interval", max_interval, "≥ min_interval")
+        _require(
+            poll_interval is None or poll_interval > 0, "poll_interval", poll_interval, "above 0"
+        )
         self._timeout = timeout
         self._transport = Transport(
             _base_url(base_url),
@@ -96,15 +117,27 @@ class AsyncClient:
         self._own_transport = transport
         self._max_connections = max_connections
         self._owned = OwnedTasks()
-        self._creations = Creations(
-            self._transport, self._owned, timeout=create_timeout, max_retries=max_retries
-        )
+        self._durations_file = None if durations is None else Path(durations)
+        self._durations = _load_durations(self._durations_file)
         self._poller = Poller(
             self._look,
             self._owned,
-            schedule=Schedule(min_interval=min_interval, max_interval=max_interval),
+            schedule=Schedule(
+                lag_weight=lag_weight, min_interval=min_interval, max_interval=max_interval
+            )
+            if poll_interval is None
+            else FixedSchedule(poll_interval),
             budget=PollBudget(poll_budget),
+            durations=self._durations,
             max_workers=max_connections,
+        )
+        self._creations = Creations(
+            self._transport,
+            self._owned,
+            timeout=create_timeout,
+            max_retries=max_retries,
+            rate_limit=_rate_window(rate_limit),
+            accepted=self._poller.created,
         )
         self._downloader: Downloader | None = None
         self._opened = False
@@ -145,6 +178,7 @@ class AsyncClient:
         if self._downloader is not None:
             await self._downloader.aclose()
         await self._transport.aclose()
+        _save_durations(self._durations, self._durations_file)
 
     @property
     def base_url(self) -> str:
@@ -230,7 +264,7 @@ class AsyncClient:
         self._check_open()
         if isinstance(task, Task) and task.is_final:
             return final_or_raise(task)
-        return await self._wait(_snapshot(task), timeout, fresh=False)
+        return await self._wait(_snapshot(task), timeout)
 
     async def run(
         self,
@@ -247,7 +281,7 @@ class AsyncClient:
         _checked_timeout(timeout)
         task = await self.create_task(input, callback_url=callback_url)
         try:
-            return await self._wait(task, timeout, fresh=True)
+            return await self._wait(task, timeout)
         except (TaskFailed, TaskLost, WaitTimeout):  # they carry the task
             raise
         except BaseException:
@@ -313,7 +347,7 @@ class AsyncClient:
         )
         return wire.decipher_record(reply, task)
 
-    async def _wait(self, task: Task, timeout: float | None, *, fresh: bool) -> Task:
+    async def _wait(self, task: Task, timeout: float | None) -> Task:
         ended = anyio.Event()
         news: list[Task | LiangxinError] = []
 
@@ -322,7 +356,7 @@ class AsyncClient:
                 news.append(item)
                 ended.set()
 
-        self._poller.add(task, listener, timeout=_checked_timeout(timeout), fresh=fresh)
+        self._poller.add(task, listener, timeout=_checked_timeout(timeout))
         try:
             await ended.wait()
         finally:
@@ -361,6 +395,27 @@ class AsyncClient:
             )
 
 
+def _load_durations(file: Path | None) -> Durations:
+    if file is None or not file.exists():
+        return Durations()
+    try:
+        return Durations.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as exc:  # nothing is lost but a few looks
+        log.warning("durations cannot be read from %s, and are learned anew: %s", file, exc)
+        return Durations()
+
+
+def _save_durations(durations: Durations, file: Path | None) -> None:
+    if file is None or not durations.learned():
+        return
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(durations.to_json()), encoding="utf-8")
+        part.replace(file)
+    except OSError as exc:
+        log.warning("durations cannot be saved to %s: %s", file, exc)
+
+
 def _snapshot(task: Task | str) -> Task:
     return task if isinstance(task, Task) else Task(id=task_id(task))
 
@@ -375,6 +430,19 @@ def _require(holds: bool, field: str, value: object, allowed: str) -> None:
 def _checked_timeout(timeout: float | None) -> float | None:
     _require(timeout is None or timeout >= 0, "timeout", timeout, "seconds, 0 or more, or None")
     return timeout
+
+
+def _rate_window(text: str | None) -> RateWindow | None:
+    try:
+        return None if text is None else RateWindow.parse(text)
+    except (ValueError, AttributeError) as exc:
+        allowed = 'creates per time, such as "20/10s", "5/s" or "100/min"'
+        raise InputError(
+            f"rate_limit must be {allowed}, not {text!r}",
+            field="rate_limit",
+            value=text,
+            allowed=allowed,
+        ) from exc
 
 
 def _base_url(given: str | None) -> str:

@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from liangxin import _wire as wire
+from liangxin._admission import Admission, Turn
 from liangxin._errors import (
     AmbiguousCreate,
     ClientStateError,
@@ -28,7 +29,7 @@ from liangxin._errors import (
     UnexpectedReply,
 )
 from liangxin._owned import OwnedTasks
-from liangxin._pacing import MAX_RETRY_AFTER, retry_delays
+from liangxin._pacing import MAX_RETRY_AFTER, RateWindow, retry_delays
 from liangxin._tasks import ModelInput, Outcome, Task
 from liangxin._text import printable
 from liangxin._transport import Evidence, Transport
@@ -42,7 +43,11 @@ Record: TypeAlias = Callable[["Creation"], Awaitable[None]]
 class Creation:
     """One create on its way, from the first attempt to its outcome."""
 
-    def __init__(self, input: ModelInput, request: wire.CreateRequest, done: Done) -> None:
+    def __init__(
+        self, input: ModelInput, request: wire.CreateRequest, done: Done, source: object
+    ) -> None:
+        self.source = self if source is None else source
+        """Whose turn it takes at the door."""
         self.input = input
         self.request = request
         self.scope = anyio.CancelScope(shield=True)
@@ -80,22 +85,33 @@ class Creations:
         *,
         timeout: float,
         max_retries: int,
+        rate_limit: RateWindow | None,
+        accepted: Callable[[Task, str | None], None],
         record_sending: Record | None = None,
     ) -> None:
         self._transport = transport
         self._owned = owned
         self._timeout = timeout
         self._max_retries = max_retries
+        self._accepted = accepted
+        """Told of every accepted task and its kind, in the moment of its answer."""
         self._record_sending = record_sending
         """Awaited when the first byte of a create is about to leave: the ledger's place."""
         self._running: set[Creation] = set()
-        self._held_until = 0.0
+        self.admission = Admission(owned, rate_limit)
         self._closed = False
         self._emptied = anyio.Event()
         self.unclaimed: list[Outcome] = []
         """What became of creates whose callers had gone."""
 
-    def start(self, input: ModelInput, callback_url: str | None, done: Done) -> Creation:
+    def start(
+        self,
+        input: ModelInput,
+        callback_url: str | None,
+        done: Done,
+        *,
+        source: object = None,
+    ) -> Creation:
         """
         Begin a create and return at once; `done` gets the task, or the error, in the end.
 
@@ -105,7 +121,7 @@ class Creations:
             raise ClientStateError("the client is closed; it creates nothing any more")
         client_ref = secrets.token_hex(16)
         request = wire.create_request(input, callback_url=callback_url, client_ref=client_ref)
-        creation = Creation(input, request, done)
+        creation = Creation(input, request, done, source)
         self._running.add(creation)
         try:
             self._owned.start(lambda: self._run(creation))
@@ -167,20 +183,21 @@ class Creations:
         """Try until there is an answer that settles it, within the retry budget."""
         delays = retry_delays()
         for retries_left in reversed(range(self._max_retries + 1)):
-            await anyio.sleep(max(0.0, self._held_until - anyio.current_time()))
             try:
-                return await self._attempt(creation)
+                with await self.admission.enter(creation.source) as turn:
+                    return await self._attempt(creation, turn)
             except (NotSent, RateLimited, ServiceUnavailable) as exc:
-                asked = getattr(exc, "retry_after", None) or 0.0
-                if not retries_left or asked > MAX_RETRY_AFTER:
+                asked = getattr(exc, "retry_after", None)
+                if not isinstance(exc, NotSent):
+                    self.admission.refused(asked)
+                if not retries_left or (asked or 0.0) > MAX_RETRY_AFTER:
                     raise
-                wait = max(next(delays), asked)
-                self._held_until = max(self._held_until, anyio.current_time() + asked)
+                wait = max(next(delays), asked or 0.0)
                 log.info("%s; trying again in %.1f s", exc, wait)
                 await anyio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _attempt(self, creation: Creation) -> Task:
+    async def _attempt(self, creation: Creation, turn: Turn) -> Task:
         request = creation.request
 
         async def leaving() -> None:
@@ -188,6 +205,7 @@ class Creations:
             if self._record_sending is not None:
                 await self._record_sending(creation)
             creation.in_doubt = True
+            turn.left()
 
         evidence = Evidence(leaving)
         try:
@@ -208,6 +226,8 @@ class Creations:
             raise _ambiguous(request, evidence, verdict.reason, task_id=verdict.task_id)
         creation.in_doubt = False
         if isinstance(verdict, Task):
+            self.admission.accepted()
+            self._accepted(verdict, getattr(creation.input, "kind", None))
             return verdict
         raise verdict
 

@@ -142,6 +142,7 @@ class OutcomeStream(AsyncIterator[Outcome]):
                 flight.input,  # type: ignore[arg-type]  # judged there, with a sentence
                 None,
                 lambda result: self._created(flight, result),
+                source=self,
             )
         except (InputError, ClientStateError) as exc:
             self._created(flight, exc)
@@ -156,7 +157,7 @@ class OutcomeStream(AsyncIterator[Outcome]):
         flight.task = result
         flight.listener = lambda news: self._heard(flight, news)
         try:
-            self._poller.add(result, flight.listener, timeout=self._timeout, fresh=True)
+            self._poller.add(result, flight.listener, timeout=self._timeout)
         except ClientStateError as exc:
             self._land(flight, exc)
 

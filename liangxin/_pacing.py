@@ -3,12 +3,23 @@ When to look, and when to try again.
 
 Pure: everything here is told the time and returns a number.  Nothing sleeps, and nothing asks a
 clock.
+
+A look costs `lag_weight` seconds (what one look is worth to us in lag), a second between the end
+of a task and its discovery costs one.  For a task whose hazard of ending at age t is h(t), the
+cheapest density of looks is sqrt(h(t) / (2 · lag_weight)): the next look comes when its integral
+has grown by one.  The hazard is learned, model by model, from what the looks find.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterator
+import re
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from statistics import NormalDist
+from typing import cast
 
 import backoff
 
@@ -24,53 +35,310 @@ def retry_delays(factor: float = 0.25, longest: float = 30.0) -> Iterator[float]
         yield backoff.full_jitter(ceiling)
 
 
+# --- how long tasks take -----------------------------------------------------------------------
+
+_PER_OCTAVE = 4
+_EDGES = (0.0, *(0.25 * 2 ** (step / _PER_OCTAVE) for step in range(17 * _PER_OCTAVE)))
+"""Ages in seconds at which the bins begin: four to a doubling, from 0.25 s to nine hours."""
+_PRIORS: Mapping[str | None, tuple[float, float]] = {
+    "image": (12.0, 0.8),
+    "video": (90.0, 0.9),
+    None: (20.0, 1.4),
+}
+"""Median in seconds and spread of the lognormal that stands in before anything is known."""
+_PRIOR_TASKS = 3.0
+"""How many finished tasks the prior is worth."""
+_HALF_LIFE = 100.0
+"""After so many finished tasks, what was learned before counts half."""
+
+
+class DurationModel:
+    """
+    How long the tasks of one model take: finished tasks and time at risk, by age.
+
+    A task that still runs counts as time at risk.  Learning from finished tasks alone would take
+    the quick ones of a batch, which end first, for all.
+    """
+
+    def __init__(self, kind: str | None = None) -> None:
+        self.kind = kind if kind in _PRIORS else None
+        self._ended = [0.0] * len(_EDGES)
+        self._at_risk = [0.0] * len(_EDGES)
+        self._weight = 1.0
+        """What a new observation counts; growing it is how old ones are forgotten."""
+        self.finished = 0
+        self._prior = _prior(*_PRIORS[self.kind])
+        self._density: list[float] | None = None
+        self._changes = 0
+
+    def survived(self, start: float, end: float) -> None:
+        """A task was found running at age `end`, having been known to run at `start` (seconds)."""
+        self._expose(start, end)
+        self._changes += 1
+        if self._changes > self.finished:
+            self._density = None
+
+    def ended(self, start: float, end: float) -> None:
+        """A task that ran at age `start` ended at age `end` (seconds)."""
+        self._expose(start, end)
+        self._ended[_bin(end)] += self._weight
+        self.finished += 1
+        self._weight *= 2 ** (1 / _HALF_LIFE)
+        if self._weight > 1e9:
+            self._rescale()
+        self._changes += 1
+        if self._changes * 20 > self.finished:
+            self._density = None
+
+    def _expose(self, start: float, end: float) -> None:
+        place = _bin(start)
+        while start < end:
+            stop = min(end, _EDGES[place + 1]) if place + 1 < len(_EDGES) else end
+            self._at_risk[place] += (stop - start) * self._weight
+            start = stop
+            place += 1
+
+    def _rescale(self) -> None:
+        self._ended = [value / self._weight for value in self._ended]
+        self._at_risk = [value / self._weight for value in self._at_risk]
+        self._weight = 1.0
+
+    def density(self) -> list[float]:
+        """The square root of the hazard, by bin."""
+        if self._density is None:
+            ended = _smooth(self._ended, self._prior[0], self._weight)
+            at_risk = _smooth(self._at_risk, self._prior[1], self._weight)
+            self._density = [
+                math.sqrt(events / exposure) if exposure > 0 else 0.0
+                for events, exposure in zip(ended, at_risk, strict=True)
+            ]
+            self._changes = 0
+        return self._density
+
+    def quantile(self, share: float) -> float:
+        """The age in seconds by which this share of the tasks has ended."""
+        left = -math.log1p(-share)
+        for place, root in enumerate(self.density()):
+            hazard = root * root
+            end = _EDGES[place + 1] if place + 1 < len(_EDGES) else math.inf
+            grown = hazard * (end - _EDGES[place]) if hazard else 0.0
+            if grown >= left:
+                return _EDGES[place] + left / hazard
+            left -= grown
+        return math.inf
+
+    # --- kept between runs -----------------------------------------------------------------
+
+    def to_json(self) -> dict[str, object]:
+        """What was learned, as JSON has it; weights are relative to one new task."""
+        return {
+            "kind": self.kind,
+            "finished": self.finished,
+            "ended": _sparse(self._ended, self._weight),
+            "at_risk": _sparse(self._at_risk, self._weight),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> DurationModel:
+        """The reverse of `to_json`; raises KeyError, TypeError or ValueError for anything else."""
+        kind = data["kind"]
+        model = cls(kind if isinstance(kind, str) else None)
+        model.finished = int(cast("int", data["finished"]))
+        for name, target in (("ended", model._ended), ("at_risk", model._at_risk)):
+            for place, value in cast("Mapping[str, float]", data[name]).items():
+                if not 0 <= value < math.inf or not 0 <= int(place) < len(target):
+                    raise ValueError(f"{name}[{place}] = {value}")
+                target[int(place)] = float(value)
+        return model
+
+
+class Durations:
+    """What is known of every model's durations; can be kept between runs."""
+
+    def __init__(self) -> None:
+        self._models: dict[str | None, DurationModel] = {}
+
+    def of(self, model: str | None, kind: str | None = None) -> DurationModel:
+        """What is known of a model, by its slug; `kind` says what to assume of a new one."""
+        if model not in self._models:
+            self._models[model] = DurationModel(kind)
+        return self._models[model]
+
+    def learned(self) -> dict[str, DurationModel]:
+        """The models of which at least one task has ended."""
+        return {
+            name: model for name, model in list(self._models.items()) if name and model.finished
+        }
+
+    def to_json(self) -> dict[str, object]:
+        """What was learned, as JSON has it."""
+        models = {name: model.to_json() for name, model in self.learned().items()}
+        return {"version": 1, "models": models}
+
+    @classmethod
+    def from_json(cls, data: object) -> Durations:
+        """The reverse of `to_json`; raises ValueError for anything else."""
+        durations = cls()
+        try:
+            version, models = data["version"], data["models"]  # type: ignore[index]
+            if version != 1:
+                raise ValueError(f"version {version!r}")
+            for name, learned in models.items():
+                durations._models[str(name)] = DurationModel.from_json(learned)
+        except (AttributeError, KeyError, TypeError) as exc:
+            raise ValueError(f"not what was saved: {exc!r}") from exc
+        return durations
+
+
+def _bin(age: float) -> int:
+    return bisect_right(_EDGES, age) - 1 if age > 0 else 0
+
+
+def _smooth(observed: list[float], prior: list[float], weight: float) -> list[float]:
+    """Observations and prior together, each bin averaged with its neighbours (1 2 1)."""
+    total = [value + share * weight for value, share in zip(observed, prior, strict=True)]
+    padded = [total[0], *total, total[-1]]
+    return [
+        (padded[place] + 2 * padded[place + 1] + padded[place + 2]) / 4
+        for place in range(len(total))
+    ]
+
+
+def _sparse(values: Iterable[float], weight: float) -> dict[str, float]:
+    return {str(place): value / weight for place, value in enumerate(values) if value > 0}
+
+
+def _prior(median: float, spread: float) -> tuple[list[float], list[float]]:
+    """Ended tasks and time at risk by bin, of a lognormal, worth a few tasks."""
+    normal = NormalDist(math.log(median), spread)
+
+    def surviving(age: float) -> float:
+        return 1.0 - normal.cdf(math.log(age)) if age > 0 else 1.0
+
+    ended, at_risk = [], []
+    for place, start in enumerate(_EDGES):
+        end = _EDGES[place + 1] if place + 1 < len(_EDGES) else 2 * start
+        before, after = surviving(start), surviving(end)
+        # Far out, where hardly a task of the prior is left, its hazard ends with a floor.
+        at_risk.append(_PRIOR_TASKS * max((before + after) / 2 * (end - start), 1e-9))
+        ended.append(_PRIOR_TASKS * max(before - after, 1e-9 / (start + 1.0)))
+    return ended, at_risk
+
+
+# --- when to look ------------------------------------------------------------------------------
+
+
 class Schedule:
     """
-    How long until the next look at a task, by its age.
+    How long until the next look at a task, by its age and by how long such tasks take.
 
-    The pause is a share of the age, so the lag is a share of the duration whatever the model:
-    at least `min_interval`, at most `max_interval`, jittered by a tenth so that tasks that were
-    created together do not stay together.
+    `lag_weight` is what one look is worth, in seconds of lag.  No pause is shorter than
+    `min_interval` or longer than `max_interval`, and each is jittered by a tenth, so that tasks
+    that were created together do not stay together.
     """
 
     def __init__(
         self,
         *,
-        min_interval: float = 1.0,
-        max_interval: float = 15.0,
-        share: float = 0.2,
+        lag_weight: float = 0.2,
+        min_interval: float = 0.5,
+        max_interval: float = 60.0,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        self._need = math.sqrt(2 * lag_weight)
         self._min_interval = min_interval
         self._max_interval = max_interval
-        self._share = share
         self._uniform = uniform
 
-    def next_delay(self, age: float, *, trouble: int = 0) -> float:
+    def next_delay(
+        self,
+        age: float,
+        durations: DurationModel,
+        *,
+        price: float = 1.0,
+        callback_share: float = 0.0,
+        trouble: int = 0,
+    ) -> float:
         """
         Seconds until the next look at a task of this age (in seconds).
 
-        `trouble` counts the unusable answers since the last good one; each doubles the pause.
+        `price` stretches the pauses when looks are scarce.  `callback_share` is the share of the
+        tasks whose end we are told of by a callback: only the others need a look.  `trouble`
+        counts the unusable answers since the last good one; each doubles the pause.
         """
-        pause = max(age * self._share, self._min_interval)
-        pause = min(pause * float(2 ** min(trouble, 5)), self._max_interval)
+        need = self._need * price / math.sqrt(max(1.0 - callback_share, 1e-4))
+        pause = _until_grown(durations.density(), age, need, self._max_interval * price)
+        pause = max(pause, self._min_interval) * float(2 ** min(trouble, 5))
+        return min(pause, self._max_interval * price) * self._uniform(0.9, 1.1)
+
+
+class FixedSchedule(Schedule):
+    """The same pause every time, for those who insist; a price and trouble stretch it."""
+
+    def __init__(
+        self, interval: float, *, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        super().__init__(min_interval=interval, max_interval=interval, uniform=uniform)
+        self._interval = interval
+
+    def next_delay(
+        self,
+        age: float,
+        durations: DurationModel,
+        *,
+        price: float = 1.0,
+        callback_share: float = 0.0,
+        trouble: int = 0,
+    ) -> float:
+        """Seconds until the next look, whatever the age."""
+        pause = self._interval * price * float(2 ** min(trouble, 5))
         return pause * self._uniform(0.9, 1.1)
+
+
+def _until_grown(density: list[float], age: float, need: float, longest: float) -> float:
+    """Seconds until the integral of `density` from `age` has grown by `need`."""
+    place = _bin(age)
+    start, last = age, age + longest
+    while start < last:
+        end = _EDGES[place + 1] if place + 1 < len(_EDGES) else math.inf
+        root = density[place]
+        if root > 0 and start + need / root <= end:
+            return min(start + need / root, last) - age
+        need -= root * (end - start)
+        start = end
+        place += 1
+    return longest
 
 
 class PollBudget:
     """
-    How many looks a second all tasks together may take.
+    How many looks a second all tasks together may take, as one price.
 
-    A burst of up to a second's worth may pass at once.  A 429 halves the rate and holds every
-    look for as long as the service asked; each good answer gives a little of the rate back.
+    Every task announces the density at which it would be looked at if looks were free of charge;
+    when the sum exceeds the rate, all pauses are stretched by the same factor, so that looks go
+    where an end is likeliest.  What still comes too thick is spaced out: a burst of up to a
+    second's worth may pass at once.
+
+    A 429 halves the rate and holds every look for as long as the service asked; each good answer
+    gives a little of the rate back.
     """
 
     def __init__(self, rate: float) -> None:
         self._full_rate = rate
         self.rate = rate
+        self._wanted = 0.0
         self._next = 0.0
         """When the next look would be due if looks were spaced evenly."""
         self._held_until = 0.0
+
+    @property
+    def price(self) -> float:
+        """By how much pauses are stretched: 1 while there are looks enough."""
+        return max(1.0, self._wanted / self.rate)
+
+    def want(self, density: float) -> None:
+        """Add looks a second to what is wanted, or take them back with a negative number."""
+        self._wanted = max(0.0, self._wanted + density)
 
     def delay(self, now: float) -> float:
         """Seconds until a look may leave; 0 for now."""
@@ -91,3 +359,93 @@ class PollBudget:
         """Take note of a good answer: the rate recovers by a hundredth of the full one."""
         if self.rate < self._full_rate:
             self.rate = min(self.rate + self._full_rate / 100, self._full_rate)
+
+
+# --- when to create ----------------------------------------------------------------------------
+
+
+class RateWindow:
+    """At most `count` creates in any `seconds`, counted from the moment in which each left."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self.count = count
+        self.seconds = seconds
+        self._left: deque[float] = deque()
+        self._admitted = 0
+
+    @classmethod
+    def parse(cls, text: str) -> RateWindow:
+        """Read "20/10s", "5/s" or "100/min"; raises ValueError for anything else."""
+        match = _RATE.fullmatch(text.strip())
+        if match is None or not int(match[1]) or (match[2] and not float(match[2])):
+            raise ValueError(f"{text!r} is not a rate")
+        return cls(int(match[1]), float(match[2] or 1) * _SECONDS[match[3] or "s"])
+
+    def delay(self, now: float) -> float:
+        """Seconds until another create may be admitted; infinite until one of those leaves."""
+        while self._left and self._left[0] <= now - self.seconds:
+            self._left.popleft()
+        if len(self._left) + self._admitted < self.count:
+            return 0.0
+        return self._left[0] + self.seconds - now if self._left else math.inf
+
+    def admitted(self) -> None:
+        """Count one that will leave soon."""
+        self._admitted += 1
+
+    def left(self, now: float | None) -> None:
+        """The one that was admitted has left now, or (None) never will."""
+        self._admitted -= 1
+        if now is not None:
+            self._left.append(now)
+
+
+_RATE = re.compile(r"(\d{1,9})\s*/\s*(\d+(?:\.\d+)?)?\s*(s|sec|m|min|h)?")
+_SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+class CreatePace:
+    """
+    How fast creates may leave when the service says 429: found out, not told.
+
+    Without a limit until the first 429; then nine tenths of what the service has accepted lately.
+    From there each 429 slows down by a seventh (once for all that were on their way), and each
+    accepted create speeds up by a fiftieth, until there is no limit again.
+    """
+
+    SLOWER, FASTER = 0.85, 1.02
+    NO_LIMIT = 200.0
+    """Creates a second above which none is kept."""
+
+    def __init__(self) -> None:
+        self.rate = math.inf
+        self._accepted: deque[float] = deque(maxlen=64)
+        self._next = 0.0
+        self._held_until = 0.0
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next create may leave."""
+        return max(self._held_until - now, self._next - now, 0.0)
+
+    def spend(self, now: float) -> None:
+        """Count one create that leaves now."""
+        self._next = max(self._next, now) + 1.0 / self.rate
+
+    def accepted(self, now: float) -> None:
+        """Take note of a create that was accepted."""
+        self._accepted.append(now)
+        self.rate = self.rate * self.FASTER
+        if self.rate > self.NO_LIMIT:
+            self.rate = math.inf
+
+    def refused(self, now: float, retry_after: float | None) -> None:
+        """Take note of a 429: slow down, and hold everything for as long as was asked."""
+        if now >= self._held_until:
+            if math.isinf(self.rate):
+                lately = sum(1 for moment in self._accepted if moment > now - 10.0)
+                self.rate = max(0.9 * lately / 10.0, 1.0)
+            else:
+                self.rate = max(self.rate * self.SLOWER, 1 / 60)
+            self._next = now + 1.0 / self.rate
+        wait = min(retry_after or 1.0 / self.rate, MAX_RETRY_AFTER)
+        self._held_until = max(self._held_until, now + wait)

@@ -32,7 +32,7 @@ from liangxin._errors import (
     WaitTimeout,
 )
 from liangxin._owned import OwnedTasks
-from liangxin._pacing import PollBudget, Schedule
+from liangxin._pacing import DurationModel, Durations, PollBudget, Schedule
 from liangxin._tasks import Task, TaskState
 
 log = logging.getLogger("liangxin")
@@ -44,6 +44,8 @@ LOST_AFTER = 60.0
 """Seconds over which a task must stay unknown before it counts as lost."""
 LOST_ANSWERS = 3
 """How many answers at least must say so."""
+REMEMBERED = 10_000
+"""Of how many tasks that nobody waits for yet the time of creation is kept."""
 REFUSALS = 3
 """How many answers in a row must refuse the key before that is believed."""
 
@@ -56,7 +58,10 @@ class _Row:
 
     task: Task
     since: float
-    """When we began to wait, on the monotonic clock."""
+    """When it was created, or when we began to wait, on the monotonic clock."""
+    durations: DurationModel
+    teaches: bool
+    """Whether `since` is its creation, so that its duration can be learned from."""
     ticket: int = 0
     """The number of the row's valid entry in the heap; older ones are void."""
     listeners: dict[Listener, float | None] = Factory(dict)
@@ -66,6 +71,10 @@ class _Row:
     unknown: int = 0
     unknown_since: float = 0.0
     looked: bool = False
+    running_at: float = 0.0
+    """The age at which it was last known to run."""
+    density: float = 0.0
+    """The looks a second that it wants of the budget."""
 
     def tell(self, news: Task | LiangxinError) -> None:
         for listener in list(self.listeners):
@@ -82,14 +91,18 @@ class Poller:
         *,
         schedule: Schedule,
         budget: PollBudget,
+        durations: Durations,
         max_workers: int,
     ) -> None:
         self._look = look
         self._owned = owned
         self._schedule = schedule
         self._budget = budget
+        self._durations = durations
         self._max_workers = max_workers
         self._rows: dict[str, _Row] = {}
+        self._created: dict[str, tuple[float, str | None]] = {}
+        """When our own tasks were created, and their kind, until somebody waits for them."""
         self._due: list[tuple[float, int, _Row]] = []
         self._deadlines: list[tuple[float, int, _Row, Listener]] = []
         self._numbers = count(1)
@@ -103,32 +116,38 @@ class Poller:
         """How many tasks somebody waits for."""
         return len(self._rows)
 
-    def add(
-        self, task: Task, listener: Listener, *, timeout: float | None = None, fresh: bool = False
-    ) -> None:
-        """
-        Tell `listener` of every change of a task's state until it ends, or for `timeout` seconds.
+    def created(self, task: Task, kind: str | None) -> None:
+        """Remember when a task of our own was created; it will be waited for, or not."""
+        self._created[task.id] = anyio.current_time(), kind
+        if len(self._created) > REMEMBERED:
+            del self._created[next(iter(self._created))]
 
-        A `fresh` task was created just now; any other is looked at as soon as can be.
-        """
+    def add(self, task: Task, listener: Listener, *, timeout: float | None = None) -> None:
+        """Tell `listener` of a task's states until it ends, or for `timeout` seconds."""
         if self._closed:
             raise ClientStateError("the client is closed; it waits for nothing any more")
         now = anyio.current_time()
         row = self._rows.get(task.id)
         if row is None:
-            row = _Row(task, since=now)
-            row.listeners[listener] = timeout
             self._start()
-            self._rows[task.id] = row
-            self._plan(row, now + (self._schedule.next_delay(0.0) if fresh else 0.0))
-        else:
-            row.listeners[listener] = timeout
-            if row.looked:
-                listener(row.task)
+            row = self._rows[task.id] = self._new_row(task, now)
+            self._plan(row, self._first_look(row, now))
+        elif row.looked:
+            listener(row.task)
+        row.listeners[listener] = timeout
         if timeout is not None:
             number = next(self._numbers)
             heapq.heappush(self._deadlines, (now + timeout, number, row, listener))
             self._alarm.set()
+
+    def _new_row(self, task: Task, now: float) -> _Row:
+        since, kind = self._created.pop(task.id, (None, None))
+        durations = self._durations.of(task.model, kind)
+        return _Row(task, now if since is None else since, durations, teaches=since is not None)
+
+    def _first_look(self, row: _Row, now: float) -> float:
+        """At once at a task whose age nobody knows, else when its age says."""
+        return max(now, row.since + self._pause_of(row, 0.0)) if row.teaches else now
 
     def remove(self, task_id: str, listener: Listener) -> None:
         """Stop telling; the task itself goes on at the service."""
@@ -196,6 +215,8 @@ class Poller:
 
     def _drop(self, row: _Row) -> None:
         row.ticket = -1
+        self._budget.want(-row.density)
+        row.density = 0.0
         self._rows.pop(row.task.id, None)
         if not self._rows:
             self._alarm.set()
@@ -243,6 +264,7 @@ class Poller:
     def _progress(self, row: _Row, task: Task) -> None:
         """Take in a good answer."""
         row.trouble = row.refused = row.unknown = 0
+        self._learn(row, task)
         if task.state is TaskState.UNRECOGNIZED and row.task.state is not task.state:
             log.warning("%s is in a state of a new name: %r", task.id, task.raw.get("state"))
         if _goes_back(row.task.state, task.state):
@@ -283,7 +305,34 @@ class Poller:
 
     def _again(self, row: _Row) -> None:
         now = anyio.current_time()
-        self._plan(row, now + self._schedule.next_delay(now - row.since, trouble=row.trouble))
+        self._plan(row, now + self._pause_of(row, now - row.since))
+
+    def _pause_of(self, row: _Row, age: float) -> float:
+        price = self._budget.price
+        pause = self._schedule.next_delay(age, row.durations, price=price, trouble=row.trouble)
+        density = price / pause
+        self._budget.want(density - row.density)
+        row.density = density
+        return pause
+
+    def _learn(self, row: _Row, task: Task) -> None:
+        """Take in how long the task has run, or took."""
+        if not row.teaches:
+            return
+        age = anyio.current_time() - row.since
+        if task.is_final:
+            row.durations.ended(row.running_at, _ended_at(task, row.running_at, age))
+        else:
+            row.durations.survived(row.running_at, age)
+            row.running_at = age
+
+
+def _ended_at(task: Task, running_at: float, found_at: float) -> float:
+    """The age at which a task ended: as the service has it, if that can be, or halfway."""
+    if task.created_at is not None and task.completed_at is not None:
+        took = (task.completed_at - task.created_at).total_seconds()
+        return min(max(took, running_at), found_at)
+    return (running_at + found_at) / 2
 
 
 def _goes_back(old: TaskState, new: TaskState) -> bool:

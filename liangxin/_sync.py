@@ -31,8 +31,16 @@ class Client:
     each wait.  `max_connections` bounds the connections, not the tasks in flight, which need
     none.  `max_retries` bounds how often a create is sent again that provably never left, or that
     the service refused for now; one that may have been accepted is never sent again.
-    `poll_budget` is how many looks a second all tasks together may take; the pause between two
-    looks at one task grows with its age from `min_interval` to `max_interval`.
+
+    `rate_limit` is how many creates may leave in a time, such as "20/10s"; streams and single
+    callers take turns.  Without it, the pace is found out from the service's refusals (429).
+
+    When to look at a task is learned from how long the tasks of its model take: `lag_weight` is
+    what one look is worth, in seconds between the end of a task and its discovery.  No pause
+    between two looks at one task is shorter than `min_interval`, nor longer than `max_interval`
+    unless looks are scarce: `poll_budget` is how many a second all tasks together may take.
+    `poll_interval` is a fixed pause instead.  `durations` is a file in which what was learned is
+    kept for the next client.
 
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
@@ -53,8 +61,12 @@ class Client:
         max_connections: int = 50,
         max_retries: int = 5,
         poll_budget: float = 50.0,
-        min_interval: float = 1.0,
-        max_interval: float = 15.0,
+        rate_limit: str | None = None,
+        lag_weight: float = 0.2,
+        min_interval: float = 0.5,
+        max_interval: float = 60.0,
+        poll_interval: float | None = None,
+        durations: str | os.PathLike[str] | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -67,8 +79,12 @@ class Client:
             max_connections=max_connections,
             max_retries=max_retries,
             poll_budget=poll_budget,
+            rate_limit=rate_limit,
+            lag_weight=lag_weight,
             min_interval=min_interval,
             max_interval=max_interval,
+            poll_interval=poll_interval,
+            durations=durations,
             proxy=proxy,
             verify=verify,
             transport=transport,

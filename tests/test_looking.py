@@ -41,16 +41,79 @@ async def test_run_creates_once_and_returns_the_result(
     assert anyio.current_time() == pytest.approx(20, abs=5)
 
 
-async def test_looks_grow_rarer_with_age(emulator: Emulator, client_of: Clients) -> None:
+def looks_at(emulator: Emulator) -> list[float]:
+    return [seen.at for seen in emulator.requests if seen.method == "GET"]
+
+
+async def test_no_two_looks_at_a_task_are_closer_or_further_apart_than_allowed(
+    client_of: Clients,
+) -> None:
     emulator = Emulator(seed=1, clock=anyio.current_time, durations=600.0)
-    async with client_of(transport=emulator.transport()) as client:
+    async with client_of(
+        transport=emulator.transport(), min_interval=3, max_interval=20, lag_weight=0.05
+    ) as client:
         await client.run(POSTER)
-    times = [seen.at for seen in emulator.requests if seen.method == "GET"]
-    pauses = [later - earlier for earlier, later in pairwise(times)]
-    assert min(pauses) >= 0.9
-    assert max(pauses) <= 15 * 1.1
-    assert sum(pauses[-5:]) > 5 * sum(pauses[:5])
-    assert 50 <= len(times) <= 70
+    pauses = [later - earlier for earlier, later in pairwise(looks_at(emulator))]
+    assert 3 * 0.9 <= min(pauses) < 5
+    assert max(pauses) <= 20 * 1.1
+
+
+async def test_a_fixed_interval_is_kept(client_of: Clients) -> None:
+    emulator = Emulator(seed=1, clock=anyio.current_time, durations=600.0)
+    async with client_of(transport=emulator.transport(), poll_interval=10) as client:
+        await client.run(POSTER)
+    pauses = [later - earlier for earlier, later in pairwise(looks_at(emulator))]
+    assert all(9 <= pause <= 11 for pause in pauses)
+    assert len(pauses) >= 54
+
+
+async def test_looks_are_saved_by_what_was_learned(client_of: Clients) -> None:
+    """Tasks of a minute, where a few seconds were expected."""
+    emulator = Emulator(seed=1, clock=anyio.current_time, durations=60.0)
+    async with client_of(transport=emulator.transport()) as client:
+        counts = []
+        for _ in range(60):
+            task = await client.run(POSTER)
+            counts.append(emulator.looks_of(task.id))
+    assert sum(counts[-10:]) < 0.75 * sum(counts[:10])
+
+
+async def test_what_was_learned_is_kept_for_the_next_client(
+    client_of: Clients, tmp_path: Path
+) -> None:
+    emulator = Emulator(seed=1, clock=anyio.current_time, durations=60.0)
+    file = tmp_path / "durations.json"
+    counts: list[int] = []
+    for tasks in (40, 10):
+        async with client_of(transport=emulator.transport(), durations=file) as client:
+            for _ in range(tasks):
+                counts.append(emulator.looks_of((await client.run(POSTER)).id))
+    assert sum(counts[40:]) < 0.8 * sum(counts[:10])
+    assert [path.name for path in tmp_path.iterdir()] == ["durations.json"]
+
+
+@pytest.mark.parametrize("junk", ["", "{", "[]", '{"version": 2, "models": {}}', '{"models": 3}'])
+async def test_a_file_of_durations_that_is_none_costs_a_warning(
+    junk: str, client_of: Clients, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "durations.json"
+    file.write_text(junk)
+    async with client_of(durations=file) as client:
+        assert (await client.run(POSTER)).urls
+    assert "learned anew" in caplog.text
+    assert "z-image" in file.read_text()
+
+
+async def test_a_task_that_was_created_a_while_ago_is_not_too_young(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    async with client_of() as client:
+        task = await client.create_task(POSTER)
+        await anyio.sleep(1000)
+        before = anyio.current_time()
+        await client.wait(task)
+        assert anyio.current_time() == before
+    assert emulator.looks == 1
 
 
 async def test_get_task_is_one_look(emulator: Emulator, client_of: Clients) -> None:
@@ -63,7 +126,7 @@ async def test_get_task_is_one_look(emulator: Emulator, client_of: Clients) -> N
 
 
 async def test_watch_yields_each_state_once_and_ends(client_of: Clients) -> None:
-    async with client_of() as client:
+    async with client_of(poll_interval=0.5) as client:
         task = await client.create_task(POSTER)
         states = [snapshot.state async for snapshot in client.watch(task)]
     assert states[0] is TaskState.WAITING

@@ -103,7 +103,9 @@ def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(
         {"max_retries": -1},
         {"poll_budget": 0},
         {"min_interval": 0},
-        {"max_interval": 0.5},
+        {"max_interval": 0.1},
+        {"lag_weight": 0},
+        {"poll_interval": 0},
         {"verify": "/no/such/file.pem"},
     ],
     ids=str,
@@ -394,8 +396,9 @@ async def test_closing_sees_through_what_has_left_and_gives_up_what_has_not(
 
     async with client_of() as client, anyio.create_task_group() as group:
         group.start_soon(create, client, "slow")
+        await anyio.sleep(0.1)
         group.start_soon(create, client, "later")
-        await anyio.sleep(1)
+        await anyio.sleep(0.9)
         await client.aclose()
         assert anyio.current_time() == pytest.approx(20, abs=0.1)
     assert isinstance(results["slow"], liangxin.Task)

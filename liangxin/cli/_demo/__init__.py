@@ -56,7 +56,7 @@ def perform(
 
 async def _make_all(url: str, shots: Sequence[Shot], to: Path, board: Board) -> None:
     async with (
-        AsyncClient("demo-key", base_url=url, min_interval=0.3, max_interval=1.0) as client,
+        AsyncClient("demo-key", base_url=url, poll_interval=0.6) as client,
         anyio.create_task_group() as group,
     ):
         for shot in shots:
