@@ -80,6 +80,8 @@ class Evidence:
     sent_at: float | None = None
     heard: bool = False
     """Whether the transport reports its steps at all."""
+    begun: bool = False
+    """Whether a connection has been taken, or is being made."""
     status: int | None = None
     body: bytes = b""
 
@@ -326,6 +328,7 @@ class Transport:
     ) -> Reply:
         extensions: dict[str, object] = {"timeout": _TIMEOUTS}
         if evidence is not None:
+            evidence.begun = True
             extensions["trace"] = evidence.trace
             # Silence of httpx's own hook is proof; of a foreign transport's it is nothing, and
             # what has to be on record before the first byte goes on record before the hand-over.
