@@ -75,7 +75,7 @@ class DurationModel:
         """A task was found running at age `end`, having been known to run at `start` (seconds)."""
         self._expose(start, end)
         self._changes += 1
-        if self._changes > self.finished:
+        if self._changes > min(self.finished, _HALF_LIFE):
             self._density = None
 
     def ended(self, start: float, end: float) -> None:
@@ -87,7 +87,7 @@ class DurationModel:
         if self._weight > 1e9:
             self._rescale()
         self._changes += 1
-        if self._changes * 20 > self.finished:
+        if self._changes * 20 > min(self.finished, 2 * _HALF_LIFE):
             self._density = None
 
     def _expose(self, start: float, end: float) -> None:
@@ -140,13 +140,13 @@ class DurationModel:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> DurationModel:
-        """The reverse of `to_json`; raises KeyError, TypeError or ValueError for anything else."""
+        """The reverse of `to_json`; of anything else `Durations.from_json` makes a ValueError."""
         kind = data["kind"]
         model = cls(kind if isinstance(kind, str) else None)
-        model.finished = int(cast("int", data["finished"]))
+        model.finished = max(int(cast("int", data["finished"])), 0)
         for name, target in (("ended", model._ended), ("at_risk", model._at_risk)):
             for place, value in cast("Mapping[str, float]", data[name]).items():
-                if not 0 <= value < math.inf or not 0 <= int(place) < len(target):
+                if not 0 <= value < 1e30 or not 0 <= int(place) < len(target):
                     raise ValueError(f"{name}[{place}] = {value}")
                 target[int(place)] = float(value)
         return model
@@ -185,7 +185,7 @@ class Durations:
                 raise ValueError(f"version {version!r}")
             for name, learned in models.items():
                 durations._models[str(name)] = DurationModel.from_json(learned)
-        except (AttributeError, KeyError, TypeError) as exc:
+        except (AttributeError, KeyError, OverflowError, TypeError) as exc:
             raise ValueError(f"not what was saved: {exc!r}") from exc
         return durations
 
@@ -295,19 +295,44 @@ class FixedSchedule(Schedule):
         return pause * self._uniform(0.9, 1.1)
 
 
+_PATIENCE = 1.5
+"""With a steady hazard the lag to expect before a look is `lag_weight`; more than this times it
+is never waited for."""
+
+
 def _until_grown(density: list[float], age: float, need: float, longest: float) -> float:
-    """Seconds until the integral of `density` from `age` has grown by `need`."""
+    """
+    Seconds until the integral of `density` from `age` has grown by `need`.
+
+    Sooner where many tasks end within less than a pause: the integral hardly grows there, yet a
+    task found running just before has most likely ended just after.
+    """
     place = _bin(age)
     start, last = age, age + longest
+    lag, running = _PATIENCE * need * need / 2, 1.0
     while start < last:
         end = _EDGES[place + 1] if place + 1 < len(_EDGES) else math.inf
         root = density[place]
-        if root > 0 and start + need / root <= end:
-            return min(start + need / root, last) - age
+        due = start + need / root if root > 0 else math.inf
+        hazard = root * root
+        still = running / (1 + hazard * (end - start))
+        expected = (end - start) * (1 - (running + still) / 2)
+        if expected > lag:
+            due = min(due, start + _until_expected(lag, running, hazard))
+        if due <= end:
+            return min(due, last) - age
         need -= root * (end - start)
-        start = end
+        lag = max(lag - expected, 0.0)
+        start, running = end, still
         place += 1
     return longest
+
+
+def _until_expected(lag: float, running: float, hazard: float) -> float:
+    """Seconds, at least, until the lag to expect of a task that runs with this probability."""
+    slope = 1.0 - running
+    slope += math.sqrt(slope * slope + 2 * running * hazard * lag)
+    return max(2 * lag / slope, lag) if slope > 0 else lag
 
 
 class PollBudget:
@@ -409,17 +434,21 @@ class CreatePace:
     How fast creates may leave when the service says 429: found out, not told.
 
     Without a limit until the first 429; then nine tenths of what the service has accepted lately.
-    From there each 429 slows down by a seventh (once for all that were on their way), and each
-    accepted create speeds up by a fiftieth, until there is no limit again.
+    From there a 429 slows down by a twentieth, and accepted creates speed up, the more so the
+    longer none was refused, until there is no limit again.  While one refusal follows another the
+    pace stays, and the pauses grow: a window that is full says nothing about its size.
     """
 
-    SLOWER, FASTER = 0.85, 1.02
+    SLOWER = 0.95
     NO_LIMIT = 200.0
-    """Creates a second above which none is kept."""
+    """Creates a second above which no limit is kept."""
 
     def __init__(self) -> None:
         self.rate = math.inf
         self._accepted: deque[float] = deque(maxlen=64)
+        self._since_refusal = 0
+        self._refusals = 0
+        """How many in a row."""
         self._next = 0.0
         self._held_until = 0.0
 
@@ -434,18 +463,26 @@ class CreatePace:
     def accepted(self, now: float) -> None:
         """Take note of a create that was accepted."""
         self._accepted.append(now)
-        self.rate = self.rate * self.FASTER
+        self._refusals = 0
+        self._since_refusal += 1
+        self.rate *= 1.0 + 0.002 * (1.0 + self._since_refusal / 20.0)
         if self.rate > self.NO_LIMIT:
             self.rate = math.inf
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """Take note of a 429: slow down, and hold everything for as long as was asked."""
-        if now >= self._held_until:
-            if math.isinf(self.rate):
-                lately = sum(1 for moment in self._accepted if moment > now - 10.0)
-                self.rate = max(0.9 * lately / 10.0, 1.0)
-            else:
-                self.rate = max(self.rate * self.SLOWER, 1 / 60)
-            self._next = now + 1.0 / self.rate
-        wait = min(retry_after or 1.0 / self.rate, MAX_RETRY_AFTER)
-        self._held_until = max(self._held_until, now + wait)
+        if now >= self._held_until:  # the first of those that were on their way together
+            self._refusals += 1
+            self._slow_down(now)
+            pause = 0.4 / self.rate * 1.5 ** min(self._refusals - 1, 10)
+            self._next = self._held_until = now + min(pause, 30.0)
+        if retry_after:
+            self._held_until = max(self._held_until, now + min(retry_after, MAX_RETRY_AFTER))
+
+    def _slow_down(self, now: float) -> None:
+        if math.isinf(self.rate):
+            lately = sum(1 for moment in self._accepted if moment > now - 10.0)
+            self.rate = max(0.9 * lately / 10.0, 1.0)
+        elif self._refusals == 1:
+            self.rate = max(self.rate * self.SLOWER, 1 / 60)
+        self._since_refusal = 0
