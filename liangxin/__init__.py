@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from liangxin import models
     from liangxin._client import AsyncClient
     from liangxin._sync import Client
-    from liangxin._tasks import ModelInput, Outcome, RawInput, Task, TaskState
+    from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
 
 __all__ = [
     "APIError",
@@ -73,6 +73,7 @@ __all__ = [
     "ResultExpired",
     "ServerError",
     "ServiceUnavailable",
+    "Stats",
     "Task",
     "TaskFailed",
     "TaskLost",
@@ -94,6 +95,7 @@ _LATER = {
     "ModelInput": "_tasks",
     "Outcome": "_tasks",
     "RawInput": "_tasks",
+    "Stats": "_tasks",
     "Task": "_tasks",
     "TaskState": "_tasks",
 }

@@ -34,7 +34,7 @@ from liangxin._many import Inputs, OutcomeStream
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
 from liangxin._poller import Poller
-from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise, task_id
+from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
 from liangxin._transport import Secret, Transport
 
 if TYPE_CHECKING:
@@ -119,15 +119,16 @@ class AsyncClient:
         self._owned = OwnedTasks()
         self._durations_file = None if durations is None else Path(durations)
         self._durations = _load_durations(self._durations_file)
+        self._budget = PollBudget(poll_budget)
         self._poller = Poller(
-            self._look,
+            self._look_again,
             self._owned,
             schedule=Schedule(
                 lag_weight=lag_weight, min_interval=min_interval, max_interval=max_interval
             )
             if poll_interval is None
             else FixedSchedule(poll_interval),
-            budget=PollBudget(poll_budget),
+            budget=self._budget,
             durations=self._durations,
             max_workers=max_connections,
         )
@@ -195,6 +196,27 @@ class AsyncClient:
         knows.
         """
         return tuple(self._creations.unclaimed)
+
+    def stats(self) -> Stats:
+        """Say what the client is doing now, and how well it has found what it waited for."""
+        learned = self._durations.learned().items()
+        return Stats(
+            waiting=self._poller.waiting,
+            looks=self._poller.looks,
+            found=self._poller.found,
+            mean_lag=self._poller.mean_lag,
+            poll_rate=self._budget.rate,
+            poll_price=self._budget.price,
+            create_rate=self._creations.admission.rate,
+            connections=self._transport.open_connections,
+            busy_connections=self._transport.in_use,
+            durations={
+                name: DurationStats(
+                    finished=model.finished, median=model.quantile(0.5), p95=model.quantile(0.95)
+                )
+                for name, model in learned
+            },
+        )
 
     async def create_task(self, input: ModelInput, *, callback_url: str | None = None) -> Task:
         """
@@ -341,11 +363,14 @@ class AsyncClient:
 
     # --- below the verbs -------------------------------------------------------------------
 
-    async def _look(self, task: str) -> Task:
+    async def _look(self, task: str, known: Task | None = None) -> Task:
         reply = await self._transport.exchange(
             wire.record_request(task), lane="look", timeout=self._timeout
         )
-        return wire.decipher_record(reply, task)
+        return wire.decipher_record(reply, task, known)
+
+    async def _look_again(self, known: Task) -> Task:
+        return await self._look(known.id, known)
 
     async def _wait(self, task: Task, timeout: float | None) -> Task:
         ended = anyio.Event()

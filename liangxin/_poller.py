@@ -86,7 +86,7 @@ class Poller:
 
     def __init__(
         self,
-        look: Callable[[str], Awaitable[Task]],
+        look: Callable[[Task], Awaitable[Task]],
         owned: OwnedTasks,
         *,
         schedule: Schedule,
@@ -110,11 +110,22 @@ class Poller:
         self._running = False
         self._workers = 0
         self._closed = False
+        self.looks = 0
+        """Looks that were taken."""
+        self.found = 0
+        """Tasks that were found ended."""
+        self._lag = 0.0
+        self._lags = 0
 
     @property
     def waiting(self) -> int:
         """How many tasks somebody waits for."""
         return len(self._rows)
+
+    @property
+    def mean_lag(self) -> float | None:
+        """Seconds from the end of a task to its discovery, where the service told durations."""
+        return self._lag / self._lags if self._lags else None
 
     def created(self, task: Task, kind: str | None) -> None:
         """Remember when a task of our own was created; it will be waited for, or not."""
@@ -251,8 +262,9 @@ class Poller:
             self._alarm.set()
 
     async def _visit(self, row: _Row) -> None:
+        self.looks += 1
         try:
-            task = await self._look(row.task.id)
+            task = await self._look(row.task)
         except LiangxinError as exc:
             if row.ticket == 0:
                 self._stumble(row, exc)
@@ -317,11 +329,16 @@ class Poller:
 
     def _learn(self, row: _Row, task: Task) -> None:
         """Take in how long the task has run, or took."""
+        self.found += task.is_final
         if not row.teaches:
             return
         age = anyio.current_time() - row.since
         if task.is_final:
-            row.durations.ended(row.running_at, _ended_at(task, row.running_at, age))
+            end = _ended_at(task, row.running_at, age)
+            row.durations.ended(row.running_at, end)
+            if task.completed_at is not None:
+                self._lag += age - end
+                self._lags += 1
         else:
             row.durations.survived(row.running_at, age)
             row.running_at = age

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
 from liangxin._portal import Portal
-from liangxin._tasks import ModelInput, Outcome, Task
+from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
 if TYPE_CHECKING:
     import httpx
@@ -127,6 +127,10 @@ class Client:
         knows.
         """
         return self._client.unclaimed
+
+    def stats(self) -> Stats:
+        """Say what the client is doing now, and how well it has found what it waited for."""
+        return self._client.stats()
 
     def create_task(self, input: ModelInput, *, callback_url: str | None = None) -> Task:
         """

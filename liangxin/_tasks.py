@@ -147,6 +147,46 @@ class Outcome:
         return self.task
 
 
+@frozen(kw_only=True)
+class DurationStats:
+    """What was learned of one model's durations; ages in seconds."""
+
+    finished: int
+    median: float
+    p95: float
+
+
+@frozen(kw_only=True)
+class Stats:
+    """
+    What a client is doing, and how well.
+
+    `waiting` tasks are waited for; `looks` were taken at tasks, of which `found` ended.  `mean_lag`
+    is how many seconds after a task's end it was found, on average over those whose duration the
+    service told; None before the first.  `poll_rate` is how many looks a second are allowed now,
+    `poll_price` by how much pauses are stretched because looks are scarce (1: not at all), and
+    `create_rate` how many creates a second are let through now (infinite: no limit).
+    `connections` are open, `busy_connections` of them carry a request.  `durations` is what was
+    learned, by model.
+    """
+
+    waiting: int
+    looks: int
+    found: int
+    mean_lag: float | None
+    poll_rate: float
+    poll_price: float
+    create_rate: float
+    connections: int
+    busy_connections: int
+    durations: Mapping[str, DurationStats]
+
+    @property
+    def looks_per_task(self) -> float | None:
+        """Looks for each task that was found ended; None before the first."""
+        return self.looks / self.found if self.found else None
+
+
 def task_id(task: Task | str) -> str:
     """The id of a task that is given as a `Task` or as its id."""
     name = task.id if isinstance(task, Task) else task

@@ -279,12 +279,14 @@ class Transport:
         self._idle: deque[_Connection] = deque()
         self.in_use = 0
         """Connections that carry a request now."""
-        self._headers = (
-            (b"Host", httpx.URL(self.origin.url).netloc),
-            (b"Accept", b"application/json"),
-            (b"Accept-Encoding", b"identity"),
-            (b"User-Agent", f"liangxin-python/{__version__}".encode()),
-            (b"Authorization", f"Bearer {api_key.reveal()}".encode()),
+        self._headers = httpx.Headers(
+            [
+                (b"Host", httpx.URL(self.origin.url).netloc),
+                (b"Accept", b"application/json"),
+                (b"Accept-Encoding", b"identity"),
+                (b"User-Agent", f"liangxin-python/{__version__}".encode()),
+                (b"Authorization", f"Bearer {api_key.reveal()}".encode()),
+            ]
         )
 
     @property
@@ -340,7 +342,9 @@ class Transport:
             httpx.Request(
                 request.method,
                 self.origin.url + request.target,
-                headers=httpx.Headers([*self._headers, *request.headers]),
+                headers=[*self._headers.raw, *request.headers]
+                if request.headers
+                else self._headers,
                 stream=_Body(request.body),
                 extensions=extensions,
             )
@@ -349,13 +353,9 @@ class Transport:
             body = await _read(response, evidence)
         finally:
             await response.aclose()
-        log.debug(
-            "%s %s: %d, %d bytes",
-            request.method,
-            printable(request.target),
-            response.status_code,
-            len(body),
-        )
+        if log.isEnabledFor(logging.DEBUG):
+            target, status = printable(request.target), response.status_code
+            log.debug("%s %s: %d, %d bytes", request.method, target, status, len(body))
         return Reply(response.status_code, response.headers, body)
 
     def _explained(

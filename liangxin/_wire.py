@@ -400,9 +400,22 @@ def _structure() -> Callable[..., Task]:
     return structure
 
 
-def decipher_record(reply: Reply, task_id: str) -> Task:
+def _is_old_news(data: dict[str, object], known: Task) -> bool:
+    return (
+        data.get("taskId") == known.id
+        and data.get("state") == known.raw.get("state")
+        and known.state is not TaskState.UNRECOGNIZED
+        and not known.is_final
+        and "state" in data
+    )
+
+
+def decipher_record(reply: Reply, task_id: str, known: Task | None = None) -> Task:
     """
     Read the answer to a recordInfo about one task.
+
+    If the state is still that of the `known` snapshot, and not final, that snapshot is returned:
+    most looks find nothing new, and need not be taken apart.
 
     Raises the matching `APIError` (`TaskNotFound` also for an answer without data), or
     `UnexpectedReply` for one that cannot be read or is about another task.
@@ -421,6 +434,8 @@ def decipher_record(reply: Reply, task_id: str) -> Task:
         )
     try:
         data = _mapping(envelope.data)
+        if known is not None and _is_old_news(data, known):
+            return known
         task = _structure()({**data, "raw": data}, Task)
     except (KeyError, TypeError) as exc:
         raise UnexpectedReply(

@@ -122,10 +122,10 @@ def test_every_shape_becomes_one_forward(member: str) -> None:
 @pytest.mark.parametrize(
     "member",
     [
-        "def ask(self) -> int: ...",
+        "def ask(self, x: int) -> int: ...",
         "@staticmethod\n    async def ask() -> int: ...",
         "@classmethod\n    async def ask(cls) -> int: ...",
-        "@property\n    @cached\n    def ask(self) -> int: ...",
+        "@property\n    @cached\n    def ask(self, x: int) -> int: ...",
         "async def ask(self, one: int, /) -> int: ...",
         "async def ask(self, *many: int) -> int: ...",
         "async def ask(self, **options: int) -> int: ...",

@@ -429,3 +429,30 @@ async def test_results_of_an_emulator_in_process_are_downloaded_without_the_key(
     fetched = [seen for seen in emulator.requests if seen.endpoint == "result"]
     assert fetched
     assert not [seen for seen in fetched if seen.key_hash or "authorization" in seen.headers]
+
+
+async def test_stats_agree_with_the_books_of_the_other_side(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    async with client_of(rate_limit="100/s") as client:
+        assert client.stats().looks_per_task is None
+        async with client.run_many([POSTER] * 30, max_in_flight=30) as outcomes:
+            await anext(outcomes)
+            assert 0 < client.stats().waiting < 30
+            async for _ in outcomes:
+                pass
+        stats = client.stats()
+    assert (stats.looks, stats.found, stats.waiting) == (emulator.looks, 30, 0)
+    assert stats.looks_per_task == emulator.looks / 30
+    lags = [_lag(emulator, task) for task in emulator.tasks]
+    assert stats.mean_lag == pytest.approx(sum(lags) / 30, abs=0.01)
+    assert stats.durations["z-image"].finished == 30
+    assert 10 < stats.durations["z-image"].median < 30
+    assert (stats.create_rate, stats.busy_connections, stats.poll_price) == (100, 0, 1)
+
+
+def _lag(emulator: Emulator, task: str) -> float:
+    """From the end of a task to the look that found it, by the emulator's books."""
+    record = emulator.tasks[task]
+    found = max(seen.at for seen in emulator.requests if seen.task_id == task)
+    return found - (record.created_at + record.duration)

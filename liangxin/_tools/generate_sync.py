@@ -4,7 +4,8 @@ Writes `liangxin/_sync.py` from `liangxin/_client.py`, or checks that it is up t
     python -m liangxin._tools.generate_sync [--check]
 
 No body is translated.  Each public method becomes one typed forward through the portal, chosen by
-its shape: a coroutine, an async generator, an async context manager, or a property.
+its shape: a coroutine, an async generator, an async context manager, a property, or a plain
+method without parameters, which only reads.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
 from liangxin._portal import Portal
-from liangxin._tasks import ModelInput, Outcome, Task
+from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
 if TYPE_CHECKING:
     import httpx
@@ -110,6 +111,11 @@ def _member(node: Function) -> str:
         )
     if decorators:
         raise _unknown(node, f"@{decorators[0]}")
+    if isinstance(node, ast.FunctionDef) and not _arguments(node):
+        return (
+            f"def {node.name}(self) -> {returns}:\n{_indented_doc(node)}\n"
+            f"    return self._client.{node.name}()"
+        )
     verb = _verb(node, returns)
     call = ", ".join([f"self._client.{node.name}", *_arguments(node)])
     return (
