@@ -116,6 +116,14 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """A hundred thousand tasks on each backend; `-- --tasks 10000` for a share of it."""
+    _install(session, "test")
+    for backend in ("asyncio", "trio"):
+        session.run("python", "tests/soak.py", "--backend", backend, *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     _install(session, "docs")
@@ -124,6 +132,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what the README claims, side by side in one run."""
-    _install(session, "bench")
-    session.run("python", "tests/bench.py", *session.posargs)
+    """Measure what the README claims beside the newest peers; `-- --quick` for a rough look."""
+    _install(session, "bench", "--upgrade", "--upgrade-strategy", "eager")
+    session.run("python", "-m", "tests.bench", *session.posargs)
+    if not session.posargs:
+        session.run("python", "docs/benchmarks/plots.py")
+        session.run("python", "-m", "tests.bench.page")
