@@ -18,7 +18,7 @@ from attrs import define
 
 from liangxin._creation import Creation, Creations
 from liangxin._errors import ClientStateError, InputError, LiangxinError, WaitTimeout
-from liangxin._poller import Listener, Poller
+from liangxin._poller import Poller
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 
 Inputs: TypeAlias = Iterable[ModelInput] | AsyncIterable[ModelInput]
@@ -26,13 +26,16 @@ Inputs: TypeAlias = Iterable[ModelInput] | AsyncIterable[ModelInput]
 
 @define(eq=False)
 class _Flight:
-    """One input on its way to its outcome."""
+    """One input on its way to its outcome; listens to its task, as few bytes as can be."""
 
+    stream: OutcomeStream
     index: int
     input: object
     creation: Creation | None = None
     task: Task | None = None
-    listener: Listener | None = None
+
+    def __call__(self, news: Task | LiangxinError) -> None:
+        self.stream.heard(self, news)
 
 
 class OutcomeStream(AsyncIterator[Outcome]):
@@ -89,8 +92,8 @@ class OutcomeStream(AsyncIterator[Outcome]):
         for flight in self._flights:
             if flight.creation is not None:
                 flight.creation.forsake()
-            elif flight.task is not None and flight.listener is not None:
-                self._poller.remove(flight.task.id, flight.listener)
+            elif flight.task is not None:
+                self._poller.remove(flight.task.id, flight)
                 self._creations.keep(
                     Outcome(index=flight.index, input=flight.input, task=flight.task)
                 )
@@ -127,7 +130,7 @@ class OutcomeStream(AsyncIterator[Outcome]):
                 return
             if self._closed:  # the block was left in the moment of the drawing
                 return
-            self._launch(_Flight(index, drawn))
+            self._launch(_Flight(self, index, drawn))
             index += 1
 
     def _is_full(self) -> bool:
@@ -155,13 +158,13 @@ class OutcomeStream(AsyncIterator[Outcome]):
             self._land(flight, result)
             return
         flight.task = result
-        flight.listener = lambda news: self._heard(flight, news)
         try:
-            self._poller.add(result, flight.listener, timeout=self._timeout)
+            self._poller.add(result, flight, timeout=self._timeout)
         except ClientStateError as exc:
             self._land(flight, exc)
 
-    def _heard(self, flight: _Flight, news: Task | LiangxinError) -> None:
+    def heard(self, flight: _Flight, news: Task | LiangxinError) -> None:
+        """Take in what a flight has heard of its task."""
         if isinstance(news, LiangxinError):
             self._land(flight, news)
             return

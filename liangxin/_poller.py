@@ -16,7 +16,7 @@ from itertools import count
 from typing import TypeAlias
 
 import anyio
-from attrs import Factory, define, evolve
+from attrs import define, evolve
 
 from liangxin._errors import (
     APIError,
@@ -64,8 +64,7 @@ class _Row:
     """Whether `since` is its creation, so that its duration can be learned from."""
     ticket: int = 0
     """The number of the row's valid entry in the heap; older ones are void."""
-    listeners: dict[Listener, float | None] = Factory(dict)
-    """Who listens, and how long they asked to, in seconds."""
+    listeners: tuple[Listener, ...] = ()
     trouble: int = 0
     refused: int = 0
     unknown: int = 0
@@ -77,7 +76,7 @@ class _Row:
     """The looks a second that it wants of the budget."""
 
     def tell(self, news: Task | LiangxinError) -> None:
-        for listener in list(self.listeners):
+        for listener in self.listeners:
             listener(news)
 
 
@@ -104,7 +103,7 @@ class Poller:
         self._created: dict[str, tuple[float, str | None]] = {}
         """When our own tasks were created, and their kind, until somebody waits for them."""
         self._due: list[tuple[float, int, _Row]] = []
-        self._deadlines: list[tuple[float, int, _Row, Listener]] = []
+        self._deadlines: list[tuple[float, int, _Row, Listener, float]] = []
         self._numbers = count(1)
         self._alarm = anyio.Event()
         self._running = False
@@ -145,10 +144,10 @@ class Poller:
             self._plan(row, self._first_look(row, now))
         elif row.looked:
             listener(row.task)
-        row.listeners[listener] = timeout
+        row.listeners += (listener,)
         if timeout is not None:
             number = next(self._numbers)
-            heapq.heappush(self._deadlines, (now + timeout, number, row, listener))
+            heapq.heappush(self._deadlines, (now + timeout, number, row, listener, timeout))
             self._alarm.set()
 
     def _new_row(self, task: Task, now: float) -> _Row:
@@ -164,7 +163,7 @@ class Poller:
         """Stop telling; the task itself goes on at the service."""
         row = self._rows.get(task_id)
         if row is not None and listener in row.listeners:
-            del row.listeners[listener]
+            row.listeners = tuple(each for each in row.listeners if each is not listener)
             if not row.listeners:
                 self._drop(row)
 
@@ -235,13 +234,12 @@ class Poller:
     def _expire(self, now: float) -> float:
         """Tell the listeners whose time is up; say when the next one's will be."""
         while self._deadlines:
-            moment, _, row, listener = self._deadlines[0]
+            moment, _, row, listener, timeout = self._deadlines[0]
             is_over = self._rows.get(row.task.id) is not row or listener not in row.listeners
             if not is_over and moment > now:
                 return moment
             heapq.heappop(self._deadlines)
             if not is_over:
-                timeout = row.listeners[listener]
                 self.remove(row.task.id, listener)
                 listener(_too_late(row.task, timeout))
         return math.inf
@@ -356,7 +354,7 @@ def _goes_back(old: TaskState, new: TaskState) -> bool:
     return old in _ORDER and new in _ORDER and _ORDER.index(new) < _ORDER.index(old)
 
 
-def _too_late(task: Task, timeout: float | None) -> WaitTimeout:
+def _too_late(task: Task, timeout: float) -> WaitTimeout:
     return WaitTimeout(
         task,
         f"{task.id} was still {task.state.value} after {timeout:g} s; it goes on at the service: "
