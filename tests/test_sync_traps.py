@@ -174,6 +174,47 @@ def test_ctrl_c_at_any_moment_of_a_create_loses_no_task(client: Client, server: 
 
 
 @posix
+@pytest.mark.parametrize("first", ["the caller leaves", "the result arrives"])
+@pytest.mark.parametrize("given_as", ["task", "failure", "outcome"])
+def test_what_was_paid_for_is_kept_when_ctrl_c_meets_the_result(
+    client: Client, server: Emulator, first: str, given_as: str
+) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    interrupted, ended = threading.Event(), threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        if first == "the result arrives":
+            ended.wait(15)
+        raise KeyboardInterrupt
+
+    async def create(input: ModelInput) -> Task | Outcome:
+        task = await client._client.create_task(input)
+        asyncio.get_running_loop().call_soon(ended.set)
+        signal.pthread_kill(main, signal.SIGINT)
+        interrupted.wait(15)
+        if first == "the caller leaves":
+            threading.Event().wait(0.02)  # the loop stands still; the caller is gone by then
+        if given_as == "failure":
+            raise liangxin.TaskFailed(task, "it failed")
+        return task if given_as == "task" else Outcome(input=input, task=task)
+
+    client.get_task(client.create_task(POSTER))
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            client._portal.run(create, POSTER)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until(lambda: client.unclaimed)
+    (kept,) = client.unclaimed
+    assert kept.input == POSTER
+    assert kept.task is not None
+    assert kept.task.id in charged(server)
+
+
+@posix
 def test_ctrl_c_during_watch_ends_its_looking(client: Client, server: Emulator) -> None:
     task = client.create_task(ENDLESS)
     with ctrl_c_when(lambda: server.looks_of(task.id) > 2):
