@@ -54,7 +54,7 @@ class Creation:
         self.in_doubt = False
         """Whether a byte has left and no answer has settled what became of it."""
         self.given_up = False
-        """Whether no byte may leave any more."""
+        """Whether nothing may leave any more: no first byte, and no second attempt."""
         self.evidence: Evidence | None = None
         """Of the attempt under way."""
         self._done: Done | None = done
@@ -62,13 +62,10 @@ class Creation:
     def forsake(self) -> None:
         """The caller leaves: give up what has not left, see through what has."""
         self._done = None
-        if self.in_doubt:
-            return
-        if self.evidence is not None and self.evidence.begun:
-            # Not cancelled while it connects, which leaks the socket before anyio 4.16: the first
-            # byte finds the door closed.
-            self.given_up = True
-        else:
+        self.given_up = True
+        # Not cancelled while it connects, which leaks the socket before anyio 4.16: the first
+        # byte finds the door closed.
+        if not self.in_doubt and not (self.evidence is not None and self.evidence.begun):
             self.scope.cancel()
 
     def finish(self, result: Task | LiangxinError) -> bool:
@@ -201,7 +198,7 @@ class Creations:
                 if not isinstance(exc, NotSent):
                     self.admission.refused(asked)
                 if not retries_left or creation.given_up or (asked or 0.0) > MAX_RETRY_AFTER:
-                    raise
+                    raise  # given up: the client closed, or nobody waits for it any more
                 creation.evidence = None
                 wait = max(next(delays), asked or 0.0)
                 log.info("%s; trying again in %.1f s", exc, wait)
@@ -212,11 +209,11 @@ class Creations:
         request = creation.request
 
         async def leaving() -> None:
+            if self._record_sending is not None:
+                await self._record_sending(creation)
             await anyio.lowlevel.checkpoint_if_cancelled()
             if creation.given_up:
                 raise NotSent(f"{request.model} was not created: its caller has gone")
-            if self._record_sending is not None:
-                await self._record_sending(creation)
             creation.in_doubt = True
             turn.left()
 
@@ -252,6 +249,7 @@ class Creations:
         """
         self._closed = True
         for creation in self._running:
+            creation.given_up = True
             if not creation.in_doubt:
                 creation.scope.cancel()
         while self._running:

@@ -4,6 +4,7 @@ wait, watch, run and get_task: what is looked at, when, and what ends it.  In vi
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 from collections.abc import Callable
@@ -377,6 +378,32 @@ async def test_one_refusal_for_now_holds_every_create(
             assert [outcome.ok async for outcome in outcomes] == [True] * 5
     times = [seen.at for seen in emulator.requests if seen.method == "POST"]
     assert all(at >= 60 for at in times if at > times[0] + 1)
+
+
+@pytest.mark.parametrize("leaving", ["the caller is cancelled", "the client closes"])
+async def test_nobody_waits_any_more_so_a_refusal_for_now_is_final(
+    leaving: str, emulator: Emulator, client_of: Clients
+) -> None:
+    emulator.add_fault(
+        Fault("create", status=429, headers={"Retry-After": "60"}, delay=20, count=1)
+    )
+    async with client_of() as client, anyio.create_task_group() as group:
+        group.start_soon(_forgiving, client)
+        await anyio.sleep(5)
+        if leaving == "the client closes":
+            await client.aclose()
+            assert anyio.current_time() == pytest.approx(20, abs=0.1)
+        else:
+            group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(200)
+    assert len(emulator.requests) == 1
+    assert emulator.charges == ()
+
+
+async def _forgiving(client: liangxin.AsyncClient) -> None:
+    with contextlib.suppress(liangxin.RateLimited):
+        await client.create_task(POSTER)
 
 
 async def test_the_retry_budget_ends(emulator: Emulator, client_of: Clients) -> None:
