@@ -18,7 +18,6 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from statistics import NormalDist
 from typing import cast
 
 import backoff
@@ -210,10 +209,11 @@ def _sparse(values: Iterable[float], weight: float) -> dict[str, float]:
 
 def _prior(median: float, spread: float) -> tuple[list[float], list[float]]:
     """Ended tasks and time at risk by bin, of a lognormal, worth a few tasks."""
-    normal = NormalDist(math.log(median), spread)
 
     def surviving(age: float) -> float:
-        return 1.0 - normal.cdf(math.log(age)) if age > 0 else 1.0
+        if age <= 0:
+            return 1.0
+        return math.erfc(math.log(age / median) / (spread * math.sqrt(2))) / 2
 
     ended, at_risk = [], []
     for place, start in enumerate(_EDGES):
