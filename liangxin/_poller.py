@@ -149,6 +149,7 @@ class Poller:
             number = next(self._numbers)
             heapq.heappush(self._deadlines, (now + timeout, number, row, listener, timeout))
             self._alarm.set()
+            self._forget_past_deadlines()
 
     def _new_row(self, task: Task, now: float) -> _Row:
         since, kind = self._created.pop(task.id, (None, None))
@@ -231,15 +232,26 @@ class Poller:
         if not self._rows:
             self._alarm.set()
 
+    def _forget_past_deadlines(self) -> None:
+        """Drop the deadlines of those who wait no more, when they are the most: they hold tasks."""
+        if len(self._deadlines) > 2 * len(self._rows) + 64:
+            self._deadlines = [
+                entry for entry in self._deadlines if self._is_waiting(entry[2], entry[3])
+            ]
+            heapq.heapify(self._deadlines)
+
+    def _is_waiting(self, row: _Row, listener: Listener) -> bool:
+        return self._rows.get(row.task.id) is row and listener in row.listeners
+
     def _expire(self, now: float) -> float:
         """Tell the listeners whose time is up; say when the next one's will be."""
         while self._deadlines:
             moment, _, row, listener, timeout = self._deadlines[0]
-            is_over = self._rows.get(row.task.id) is not row or listener not in row.listeners
-            if not is_over and moment > now:
+            is_waiting = self._is_waiting(row, listener)
+            if is_waiting and moment > now:
                 return moment
             heapq.heappop(self._deadlines)
-            if not is_over:
+            if is_waiting:
                 self.remove(row.task.id, listener)
                 listener(_too_late(row.task, timeout))
         return math.inf

@@ -8,6 +8,7 @@ decides money or endings: a task id is a non-empty string or it is not one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -113,13 +114,20 @@ def _encode(call: dict[str, object]) -> bytes:
         ) from exc
 
 
+_CALLBACK = re.compile(
+    r"https://[^/\s]+(/\S*)?|http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?(/\S*)?", re.I
+)
+
+
 def _checked_callback_url(url: str) -> str:
-    if not isinstance(url, str) or not url.lower().startswith(("https://", "http://")):
+    # Documented: a public HTTPS URL.  Plain http on this machine is for the emulator.
+    if not isinstance(url, str) or not _CALLBACK.fullmatch(url):
+        allowed = "a public https URL (or http on this machine, for the emulator)"
         raise InputError(
-            f"callback_url must be a public https URL, not {quoted(url)}",
+            f"callback_url must be {allowed}, not {quoted(url)}",
             field="callback_url",
             value=url,
-            allowed="a public https URL",
+            allowed=allowed,
         )
     return url
 

@@ -137,6 +137,13 @@ async def test_each_task_has_the_time_out_for_itself(client_of: Clients) -> None
     assert all(outcome.task is not None and not outcome.task.is_final for outcome in late)
 
 
+async def test_long_time_outs_do_not_keep_what_has_ended(client_of: Clients) -> None:
+    async with client_of() as client:
+        async with client.run_many(posters(600), max_in_flight=10, timeout=1e6) as outcomes:
+            async for _ in outcomes:
+                assert len(client._poller._deadlines) <= 2 * 10 + 65
+
+
 async def test_what_the_inputs_raise_comes_when_all_before_has_come(
     emulator: Emulator, client_of: Clients
 ) -> None:

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 import liangxin
 from liangxin import APIError, ModelInput, RawInput, Task, TaskState, models
+from liangxin._text import quoted
 from liangxin._wire import (
     CREATE_PATH,
     RECORD_PATH,
@@ -913,8 +914,19 @@ def test_a_callback_url_goes_out_as_given(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "example.com/hook", "ftp://example.com", "//example.com", b"https://e", Brick()],
-    ids=["empty", "no scheme", "another scheme", "no scheme but a host", "bytes", "a brick"],
+    [
+        "",
+        "example.com/hook",
+        "ftp://example.com",
+        "//example.com",
+        b"https://e",
+        Brick(),
+        "https://",
+        "https://example.com/a b",
+        "http://example.com/hook",
+        "http://127.0.0.1.example.com/hook",
+    ],
+    ids=quoted,
 )
 def test_a_callback_url_that_is_none_is_an_input_error(url: object) -> None:
     with pytest.raises(liangxin.InputError, match="callback_url must be a public") as caught:
