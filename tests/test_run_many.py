@@ -138,8 +138,13 @@ async def test_each_task_has_the_time_out_for_itself(client_of: Clients) -> None
 
 
 async def test_long_time_outs_do_not_keep_what_has_ended(client_of: Clients) -> None:
-    async with client_of() as client:
-        async with client.run_many(posters(600), max_in_flight=10, timeout=1e6) as outcomes:
+    """One task goes on and on, so that its deadline is the next of all."""
+    emulator = Emulator(
+        seed=1, clock=anyio.current_time, durations={"z-image": 5.0, "flux-2-pro": 1e5}
+    )
+    inputs = [RawInput("flux-2-pro", {"prompt": "endless"}), *posters(400)]
+    async with client_of(transport=emulator.transport()) as client:
+        async with client.run_many(inputs, max_in_flight=10, timeout=1e6) as outcomes:
             async for _ in outcomes:
                 assert len(client._poller._deadlines) <= 2 * 10 + 65
 
