@@ -42,6 +42,7 @@ def _server(app: ASGIApp, when_ready: Callable[[], None]) -> _Server:
     config = uvicorn.Config(
         app,
         http=http,
+        loop="asyncio",  # uvloop cannot be closed while a connection is on its way
         ws="none",
         lifespan="on",
         log_config=None,
