@@ -111,7 +111,7 @@ def package(session: nox.Session) -> None:
     check = str(Path("tests/installed.py").resolve())
     with session.chdir(out):
         session.run("python", "-m", "venv", "--clear", "empty", silent=True)
-        python = str(next((out / "empty").glob("*/python*")))
+        python = str(out / "empty" / ("Scripts" if os.name == "nt" else "bin") / "python")
         session.run(python, "-m", "pip", "install", "-q", str(wheel), external=True)
         session.run(python, check, "core", external=True)
         session.run(python, "-m", "pip", "install", "-q", f"{wheel}[demo]", external=True)
