@@ -246,7 +246,8 @@ class AsyncClient:
         """
         Yield a snapshot at every change of a task's state; the last one is final.
 
-        The first is what the first look finds.  Does not raise when the task ends with `fail`.
+        The first is what the first look finds; a snapshot that is final already is the only one.
+        Does not raise when the task ends with `fail`.
         Raises `WaitTimeout` after `timeout` seconds in all, and `TaskLost` or the `APIError` leaf
         when the service no longer tells.
         """
@@ -259,6 +260,9 @@ class AsyncClient:
             arrived.set()
 
         snapshot = _snapshot(task)
+        if snapshot.is_final:
+            yield snapshot
+            return
         self._poller.add(snapshot, listener, timeout=_checked_timeout(timeout))
         try:
             while not snapshot.is_final:

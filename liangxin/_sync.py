@@ -158,7 +158,8 @@ class Client:
         """
         Yield a snapshot at every change of a task's state; the last one is final.
 
-        The first is what the first look finds.  Does not raise when the task ends with `fail`.
+        The first is what the first look finds; a snapshot that is final already is the only one.
+        Does not raise when the task ends with `fail`.
         Raises `WaitTimeout` after `timeout` seconds in all, and `TaskLost` or the `APIError` leaf
         when the service no longer tells.
         """

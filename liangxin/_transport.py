@@ -78,8 +78,8 @@ class Evidence:
 
     before_first_byte: Callable[[], Awaitable[None]] | None = None
     sent_at: float | None = None
-    heard: bool = False
-    """Whether the transport reports its steps at all."""
+    reports: bool = False
+    """Whether the transport is known to report its steps, so that silence proves something."""
     begun: bool = False
     """Whether a connection has been taken, or is being made."""
     status: int | None = None
@@ -87,7 +87,6 @@ class Evidence:
 
     async def trace(self, event: str, info: dict[str, object]) -> None:
         """httpx's trace hook; a proxy's CONNECT is reported too, and is not ours."""
-        self.heard = True
         if event.endswith(".send_request_headers.started"):
             request = info.get("request")
             if getattr(request, "method", None) != b"CONNECT":
@@ -102,7 +101,7 @@ class Evidence:
 
     def proves_unsent(self, exc: Exception) -> bool:
         """Whether no byte can have left, given the exception that ended the attempt."""
-        return self.sent_at is None if self.heard else isinstance(exc, _NEVER_LEFT)
+        return self.sent_at is None and (self.reports or isinstance(exc, _NEVER_LEFT))
 
 
 class _Permits:
@@ -279,6 +278,7 @@ class Transport:
         self._idle: deque[_Connection] = deque()
         self.in_use = 0
         """Connections that carry a request now."""
+        # The scheme Bearer is inferred from look-alikes: no page of the service shows the header.
         self._headers = httpx.Headers(
             [
                 (b"Host", httpx.URL(self.origin.url).netloc),
@@ -334,8 +334,8 @@ class Transport:
             extensions["trace"] = evidence.trace
             # Silence of httpx's own hook is proof; of a foreign transport's it is nothing, and
             # what has to be on record before the first byte goes on record before the hand-over.
-            evidence.heard = type(connection.transport) is httpx.AsyncHTTPTransport
-            if not evidence.heard and evidence.before_first_byte is not None:
+            evidence.reports = type(connection.transport) is httpx.AsyncHTTPTransport
+            if not evidence.reports and evidence.before_first_byte is not None:
                 await evidence.before_first_byte()
                 evidence.before_first_byte = None
         response = await connection.transport.handle_async_request(

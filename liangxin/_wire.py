@@ -22,7 +22,7 @@ from attrs import frozen
 from liangxin import _errors as errors
 from liangxin._errors import APIError, InputError, UnexpectedReply
 from liangxin._tasks import ModelInput, Task, TaskState
-from liangxin._text import printable, quoted
+from liangxin._text import in_words, printable, quoted
 
 CREATE_PATH = "/api/v1/jobs/createTask"
 RECORD_PATH = "/api/v1/jobs/recordInfo"
@@ -77,10 +77,19 @@ def create_request(
             value=input,
             allowed="a class of liangxin.models, or RawInput",
         )
-    call: dict[str, object] = {"model": input.slug}
+    try:
+        slug, fields = input.slug, input.payload()
+    except Exception as exc:  # of a class of the user's own: one bad input must not stop the rest
+        raise InputError(
+            f"{type(input).__name__} does not say what to send: {in_words(exc)}",
+            field="input",
+            value=input,
+            allowed="a class with a slug and a payload()",
+        ) from exc
+    call: dict[str, object] = {"model": slug}
     if callback_url is not None:
         call["callBackUrl"] = _checked_callback_url(callback_url)
-    call["input"] = input.payload()
+    call["input"] = fields
     body = _encode(call)
     return CreateRequest(
         "POST",
@@ -91,7 +100,7 @@ def create_request(
             (b"Content-Length", b"%d" % len(body)),
             (b"Idempotency-Key", client_ref.encode("ascii")),
         ),
-        model=input.slug,
+        model=slug,
         client_ref=client_ref,
     )
 

@@ -363,6 +363,18 @@ async def test_a_transport_without_evidence_has_sent_unless_it_never_connected(
     assert caught.value.__cause__ is raised
 
 
+async def test_a_foreign_transport_that_reports_some_steps_proves_nothing_by_silence() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await request.extensions["trace"]("connection.connect_tcp.started", {})
+        raise httpx.ReadError("lost")  # and it had sent the request, in a way of its own
+
+    async with liangxin.AsyncClient(
+        base_url="https://x.example", transport=httpx.MockTransport(answer), **OPTIONS
+    ) as client:
+        with pytest.raises(liangxin.AmbiguousCreate):
+            await client.create_task(POSTER)
+
+
 # --- cancellation ---------------------------------------------------------------------------
 
 

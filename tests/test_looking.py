@@ -135,6 +135,16 @@ async def test_watch_yields_each_state_once_and_ends(client_of: Clients) -> None
     assert len(states) == len(set(states))
 
 
+async def test_watching_a_task_that_has_ended_yields_it_without_a_look(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    async with client_of() as client:
+        task = await client.run(POSTER)
+        looks = emulator.looks
+        assert [snapshot async for snapshot in client.watch(task)] == [task]
+    assert emulator.looks == looks
+
+
 async def test_watch_does_not_raise_for_a_task_that_fails(
     emulator: Emulator, client_of: Clients
 ) -> None:

@@ -124,6 +124,18 @@ async def test_one_failure_never_stops_the_others(emulator: Emulator, client_of:
     assert len(emulator.charges) == 7  # all but the refused one and the two that never left
 
 
+class Broken(ModelInput):
+    """A class of the user's own that says nothing of what to send."""
+
+
+async def test_a_broken_class_of_ones_own_is_one_failure_among_others(client_of: Clients) -> None:
+    inputs: list[ModelInput] = [Broken(), *posters(2)]
+    async with client_of() as client, client.run_many(inputs) as outcomes:
+        found = {outcome.index: outcome.error async for outcome in outcomes}
+    assert isinstance(found.pop(0), liangxin.InputError)
+    assert found == {1: None, 2: None}
+
+
 async def test_each_task_has_the_time_out_for_itself(client_of: Clients) -> None:
     emulator = Emulator(
         seed=1, clock=anyio.current_time, durations={"z-image": 500.0, "flux-2-pro": 5.0}
