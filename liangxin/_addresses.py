@@ -18,8 +18,8 @@ import httpx
 from attrs import frozen
 
 from liangxin._errors import Blocked, DownloadError, InputError
+from liangxin._origin import Origin, is_loopback
 from liangxin._text import in_words, printable
-from liangxin._transport import Origin, is_loopback
 
 Resolver: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a host name and port."""

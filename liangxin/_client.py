@@ -31,11 +31,12 @@ from liangxin._errors import (
     WaitTimeout,
 )
 from liangxin._many import Inputs, OutcomeStream
+from liangxin._origin import Secret
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
 from liangxin._poller import Poller
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
-from liangxin._transport import Secret, Transport
+from liangxin._transport import Transport
 
 if TYPE_CHECKING:
     import httpx

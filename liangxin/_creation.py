@@ -18,6 +18,7 @@ import anyio.lowlevel
 
 from liangxin import _wire as wire
 from liangxin._admission import Admission, Turn
+from liangxin._connection import Evidence
 from liangxin._errors import (
     AmbiguousCreate,
     ClientStateError,
@@ -32,7 +33,7 @@ from liangxin._owned import OwnedTasks
 from liangxin._pacing import MAX_RETRY_AFTER, RateWindow, retry_delays
 from liangxin._tasks import ModelInput, Outcome, Task
 from liangxin._text import printable
-from liangxin._transport import Evidence, Transport
+from liangxin._transport import Transport
 
 log = logging.getLogger("liangxin")
 

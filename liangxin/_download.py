@@ -32,6 +32,7 @@ from liangxin._addresses import (
     addresses_of,
     without_query,
 )
+from liangxin._connection import CONNECT_TIMEOUT
 from liangxin._errors import (
     ClientStateError,
     Corrupt,
@@ -43,10 +44,10 @@ from liangxin._errors import (
     Truncated,
 )
 from liangxin._files import HEAD_SIZE, Part, ending_of, ending_of_head, part_file, safe_stem
+from liangxin._origin import Origin
 from liangxin._pacing import retry_delays
 from liangxin._tasks import Task
 from liangxin._text import in_words, printable
-from liangxin._transport import CONNECT_TIMEOUT, Origin
 from liangxin._version import __version__
 
 MAX_AT_ONCE: Final = 8

@@ -37,8 +37,8 @@ from liangxin._errors import (
     Truncated,
 )
 from liangxin._files import MAX_STEM, Part, ends_like, media_ending, safe_stem
+from liangxin._origin import parse_base_url
 from liangxin._tasks import Task, TaskState
-from liangxin._transport import parse_base_url
 from tests.hostile_origin import HANG, HostileOrigin, Script, chunked, reply, serving
 
 PNG = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(256 * 1024) + b"\0\0\0\0IEND\xaeB`\x82"

@@ -13,7 +13,8 @@ import pytest
 
 import liangxin
 from liangxin import RawInput
-from liangxin._transport import Secret, _Permits, parse_base_url
+from liangxin._origin import Secret, parse_base_url
+from liangxin._transport import _Permits
 from liangxin.emulator import Emulator, Fault
 from tests.raw_server import Connection, serving
 

@@ -26,7 +26,6 @@ INK = "#7f8790"
 OURS = "#1a8fe3"
 COLOURS = {
     "liangxin": OURS,
-    "liangxin[aiohttp]": "#12a594",
     "httpx": "#e5484d",
     "httpx loop": "#e5484d",
     "httpx2": "#e08600",

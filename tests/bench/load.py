@@ -56,17 +56,9 @@ async def rate(job: Job) -> Job:
     raise AssertionError("unreachable: the process has left")
 
 
-async def _our_looks(
-    url: str, tasks: list[str], stack: AsyncExitStack, **asked: Any
-) -> list[Awaitable[Any]]:
-    client = await stack.enter_async_context(ours.restless(url, **asked))
+async def _our_looks(url: str, tasks: list[str], stack: AsyncExitStack) -> list[Awaitable[Any]]:
+    client = await stack.enter_async_context(ours.restless(url))
     return [client.wait(task) for task in tasks]
-
-
-async def _our_looks_on_aiohttp(
-    url: str, tasks: list[str], stack: AsyncExitStack
-) -> list[Awaitable[Any]]:
-    return await _our_looks(url, tasks, stack, transport="aiohttp")
 
 
 async def _httpx_looks(url: str, tasks: list[str], stack: AsyncExitStack) -> list[Awaitable[Any]]:
@@ -128,7 +120,6 @@ async def _raw_looks(url: str, tasks: list[str], stack: AsyncExitStack) -> list[
 
 _RATES: dict[str, Callable[[str, list[str], AsyncExitStack], Awaitable[list[Awaitable[Any]]]]] = {
     "liangxin": _our_looks,
-    "liangxin[aiohttp]": _our_looks_on_aiohttp,
     "httpx": _httpx_looks,
     "httpx2": _httpx2_looks,
     "aiohttp": _aiohttp_looks,
@@ -200,9 +191,8 @@ async def single(job: Job) -> Job:
     server.reset(endless=True)
     count: int = job["count"]
     async with AsyncExitStack() as stack:
-        if job["client"].startswith("liangxin"):
-            asked = {"transport": "aiohttp"} if "aiohttp" in job["client"] else {}
-            client = await stack.enter_async_context(ours.client(server.url, **asked))
+        if job["client"] == "liangxin":
+            client = await stack.enter_async_context(ours.client(server.url))
             session = Session(
                 lambda: client.create_task(ours.POSTER), client.get_task, lambda: asyncio.sleep(0)
             )

@@ -5,7 +5,6 @@ Our own client as the benchmarks use it, whichever of its options this version h
 from __future__ import annotations
 
 import inspect
-from importlib.metadata import metadata
 from typing import Any
 
 import liangxin
@@ -42,8 +41,3 @@ def restless(url: str, **asked: Any) -> liangxin.AsyncClient:
         else {"min_interval": pause, "max_interval": pause}
     )
     return client(url, poll_budget=UNBOUNDED, **intervals, **asked)
-
-
-def has_aiohttp_extra() -> bool:
-    """Whether the package offers aiohttp below it."""
-    return "aiohttp" in (metadata("liangxin").get_all("Provides-Extra") or [])

@@ -10,22 +10,16 @@ import statistics
 from typing import Any
 
 from tests.bench.children import loaded
-from tests.bench.ours import has_aiohttp_extra
 from tests.bench.peers import BARE, installed
 from tests.bench.results import Results
 from tests.bench.serving import Server, serving
 
 OURS = "liangxin"
-EXTRA = "liangxin[aiohttp]"
 
 
 def measure(results: Results) -> None:
     """The rates at 1,000, and the curve of CPU per look against tasks in flight."""
     clients = [OURS, *(name for name in BARE if installed(name))]
-    if has_aiohttp_extra() and installed("aiohttp"):
-        clients.append(EXTRA)
-    else:
-        results.absent["rps_1000_vs_aiohttp_extra"] = "this version has no `aiohttp` extra"
     window = 1.0 if results.quick else 3.0
     curve: dict[str, dict[str, Any]] = {name: {} for name in clients}
     with serving() as server:
@@ -49,9 +43,6 @@ def measure(results: Results) -> None:
     for name in clients:
         if name in BARE:
             results.add(f"rps_1000_vs_{name}", ours / curve[name]["1000"]["per_second"])
-    if EXTRA in clients:
-        extra = curve[EXTRA]["1000"]["per_second"]
-        results.add("rps_1000_vs_aiohttp_extra", extra / curve["aiohttp"]["1000"]["per_second"])
     results.add("cpu_flat", curve[OURS]["10000"]["cpu_us"] / curve[OURS]["10"]["cpu_us"])
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 import statistics
 
 from tests.bench.children import loaded
-from tests.bench.ours import has_aiohttp_extra
-from tests.bench.peers import installed, present
+from tests.bench.peers import present
 from tests.bench.results import Results
 from tests.bench.serving import serving
 
@@ -17,8 +16,6 @@ def measure(results: Results) -> None:
     """CPU µs per create and per look: ours, and every peer's."""
     count, turns = (100, 1) if results.quick else (600, 3)
     clients = ["liangxin", *present()]
-    if has_aiohttp_extra() and installed("aiohttp"):
-        clients.append("liangxin[aiohttp]")
     taken: dict[str, list[dict[str, dict[str, float]]]] = {name: [] for name in clients}
     with serving() as server:
         for _ in range(turns):
