@@ -24,6 +24,11 @@ from liangxin._errors import (
     InferredLimitWarning,
     InputError,
     InvalidInput,
+    LedgerConflict,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerLocked,
+    LedgerTooNew,
     LiangxinError,
     NotSent,
     PayloadTooLarge,
@@ -44,10 +49,11 @@ from liangxin._errors import (
 from liangxin._version import __version__
 
 if TYPE_CHECKING:
-    from liangxin import models
+    from liangxin import batch, ledger, models
     from liangxin._client import AsyncClient
     from liangxin._sync import Client
     from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
+    from liangxin.ledger import Ledger
 
 __all__ = [
     "APIError",
@@ -63,6 +69,12 @@ __all__ = [
     "InferredLimitWarning",
     "InputError",
     "InvalidInput",
+    "Ledger",
+    "LedgerConflict",
+    "LedgerCorrupt",
+    "LedgerError",
+    "LedgerLocked",
+    "LedgerTooNew",
     "LiangxinError",
     "ModelInput",
     "NotSent",
@@ -86,12 +98,15 @@ __all__ = [
     "UnexpectedReply",
     "WaitTimeout",
     "__version__",
+    "batch",
+    "ledger",
     "models",
 ]
 
 _LATER = {
     "AsyncClient": "_client",
     "Client": "_sync",
+    "Ledger": "ledger",
     "ModelInput": "_tasks",
     "Outcome": "_tasks",
     "RawInput": "_tasks",
@@ -102,8 +117,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "models":
-        return import_module("liangxin.models")
+    if name in ("batch", "ledger", "models"):
+        return import_module(f"liangxin.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'liangxin' has no attribute {name!r}")
     value: object = getattr(import_module(f"liangxin.{_LATER[name]}"), name)

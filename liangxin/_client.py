@@ -12,8 +12,8 @@ import logging
 import os
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from liangxin._creation import Creations
 from liangxin._errors import (
     ClientStateError,
     InputError,
+    LedgerError,
     LiangxinError,
     TaskFailed,
     TaskLost,
@@ -36,13 +37,18 @@ from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
 from liangxin._poller import Poller
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
+from liangxin._text import in_words
 from liangxin._transport import Transport
 
 if TYPE_CHECKING:
     import httpx
 
+    from liangxin._creation import Creation, Done
     from liangxin._download import Downloader
-
+    from liangxin._recording import Recorder
+    from liangxin.batch import BatchReport
+    from liangxin.batch._run import Requests, Rules
+    from liangxin.ledger import Store
 
 log = logging.getLogger("liangxin")
 
@@ -70,6 +76,10 @@ class AsyncClient:
     `poll_interval` is a fixed pause instead.  `durations` is a file in which what was learned is
     kept for the next client.
 
+    `ledger` is a `Ledger`, or the path of one: every create is on record there before its first
+    byte leaves, and its answer before anything else is done with it.  What was learned of
+    durations is kept there too, unless `durations` says where.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -91,6 +101,7 @@ class AsyncClient:
         max_interval: float = 60.0,
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
+        ledger: Store | str | os.PathLike[str] | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -132,6 +143,7 @@ class AsyncClient:
             budget=self._budget,
             durations=self._durations,
             max_workers=max_connections,
+            ended=self._ended,
         )
         self._creations = Creations(
             self._transport,
@@ -141,6 +153,11 @@ class AsyncClient:
             rate_limit=_rate_window(rate_limit),
             accepted=self._poller.created,
         )
+        self._ledger = ledger
+        self._recorder: Recorder | None = None
+        self._recorders: list[Recorder] = []
+        """Those of our own ledger and of the batches that run over others."""
+        self._ledgers = AsyncExitStack()
         self._downloader: Downloader | None = None
         self._opened = False
         self._closed = False
@@ -150,6 +167,12 @@ class AsyncClient:
             raise ClientStateError("a client is opened once; make another one")
         self._opened = True
         await self._owned.__aenter__()
+        if self._ledger is not None:
+            try:
+                await self._open_ledger(self._ledger)
+            except BaseException:
+                await self._owned.__aexit__(None, None, None)
+                raise
         return self
 
     async def __aexit__(
@@ -176,6 +199,7 @@ class AsyncClient:
         self._closed = True
         await self._creations.aclose()
         self._poller.close()
+        await self._ledgers.aclose()
         await self._owned.cancel()
         if self._downloader is not None:
             await self._downloader.aclose()
@@ -219,7 +243,9 @@ class AsyncClient:
             },
         )
 
-    async def create_task(self, input: ModelInput, *, callback_url: str | None = None) -> Task:
+    async def create_task(
+        self, input: ModelInput, *, key: str | None = None, callback_url: str | None = None
+    ) -> Task:
         """
         Create a task and return at once.
 
@@ -227,11 +253,18 @@ class AsyncClient:
         a second charge.  Sent again by itself only what provably never left, or was refused for
         now.  `callback_url` is a public https address that the service posts the final state to.
 
+        `key` names the request in the client's ledger: if it is there already, with the same
+        input, its task is returned instead of paying for another.
+
         Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
-        when nothing left; `AmbiguousCreate` when the answer was lost.
+        when nothing left; `AmbiguousCreate` when the answer was lost, now or when the key was
+        sent before; `LedgerConflict` for a key that stands for another input; `LedgerError` when
+        the ledger cannot be written, and then nothing was sent.
         """
         self._check_open()
-        return await self._creations.create(input, callback_url)
+        return await self._creations.create(
+            input, callback_url, recorder=self._recorder, key=self._checked_key(key)
+        )
 
     async def get_task(self, task: Task | str) -> Task:
         """
@@ -297,6 +330,7 @@ class AsyncClient:
         self,
         input: ModelInput,
         *,
+        key: str | None = None,
         callback_url: str | None = None,
         timeout: float | None = None,
     ) -> Task:
@@ -306,13 +340,14 @@ class AsyncClient:
         `timeout` bounds the waiting; what is raised is said at `create_task` and `wait`.
         """
         _checked_timeout(timeout)
-        task = await self.create_task(input, callback_url=callback_url)
+        task = await self.create_task(input, key=key, callback_url=callback_url)
         try:
-            return await self._wait(task, timeout)
+            return await self.wait(task, timeout=timeout)
         except (TaskFailed, TaskLost, WaitTimeout):  # they carry the task
             raise
         except BaseException:
-            self._creations.keep(Outcome(input=input, task=task))
+            if key is None:  # else the ledger knows
+                self._creations.keep(Outcome(input=input, task=task))
             raise
 
     def run_many(
@@ -333,15 +368,81 @@ class AsyncClient:
         self._check_open()
         _checked_timeout(timeout)
         _require(max_in_flight >= 1, "max_in_flight", max_in_flight, "at least 1")
+
+        def start(input: ModelInput, done: Done, source: object) -> Creation:
+            return self._creations.start(input, None, done, source=source, recorder=self._recorder)
+
         stream = OutcomeStream(
             inputs,
             max_in_flight=max_in_flight,
             max_creating=2 * self._max_connections,
             timeout=timeout,
-            creations=self._creations,
+            start=start,
+            keep=self._creations.keep,
             poller=self._poller,
         )
         return self._streaming(stream)
+
+    def batch(
+        self,
+        requests: Requests,
+        *,
+        ledger: Store | str | os.PathLike[str] | None = None,
+        out: str | os.PathLike[str] | None = None,
+        max_in_flight: int = 100,
+        timeout: float | None = None,
+        max_tasks: int | None = None,
+        max_ambiguous: int = 10,
+        shard: tuple[int, int] | None = None,
+        retry_failed: bool = False,
+        skip_bad_lines: bool = False,
+        report: BatchReport | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Outcome]]:
+        """
+        Bring many requests to their ends over a ledger, and go on where an earlier run stopped.
+
+        `requests` are pairs of a key and an input (or `batch.Request`), or the path of a file that
+        `batch.read` reads: all of it is checked before anything is created, and a bad line raises
+        `InputError` unless `skip_bad_lines`.  A key is created once, however often the batch is
+        run: what has ended is told from the ledger (`Outcome.resumed`), what was accepted is
+        waited for, and what may have been accepted is told as `AmbiguousCreate` and never sent
+        again by itself.  With `retry_failed`, tasks that failed are created anew, which is paid
+        again, and refused requests are made again.
+
+        `ledger` is a `Ledger` or the path of one (default: the client's, or `ledger.db` in `out`).
+        In `out`, results are saved as files called after their keys, with `results.jsonl` and
+        `errors.jsonl`: a line for each request of this run.
+
+        Yields an `Outcome` for each request as it ends.  The first refusal of the key or the
+        quota (401, 403) ends the creating, as do `max_tasks` creates in this run and more than
+        `max_ambiguous` doubts; what was accepted is still waited for, at most `timeout` seconds
+        each.  `shard=(i, n)` takes the i-th of n parts, 0 ≤ i < n, by the hash of the key.
+        `report` is filled while the batch runs, and may be read at any time.
+
+        Leaving the block early loses nothing: run it again.
+        """
+        self._check_open()
+        _checked_timeout(timeout)
+        _require(max_in_flight >= 1, "max_in_flight", max_in_flight, "at least 1")
+        _require(max_tasks is None or max_tasks >= 0, "max_tasks", max_tasks, "0 or more")
+        _require(max_ambiguous >= 0, "max_ambiguous", max_ambiguous, "0 or more")
+        _require(_is_shard(shard), "shard", shard, "(i, n) with 0 ≤ i < n")
+        from liangxin.batch import BatchReport
+        from liangxin.batch._run import Rules
+
+        rules = Rules(
+            out=None if out is None else Path(out),
+            max_in_flight=max_in_flight,
+            max_tasks=max_tasks,
+            max_ambiguous=max_ambiguous,
+            shard=shard,
+            retry_failed=retry_failed,
+            skip_bad_lines=skip_bad_lines,
+        )
+        if ledger is None and self._ledger is None:
+            _require(out is not None, "ledger", ledger, "a Ledger, its path, or given by out=")
+            ledger = Path(out or "") / "ledger.db"
+        return self._batching(requests, rules, report or BatchReport(), ledger, timeout)
 
     async def download(
         self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
@@ -416,6 +517,101 @@ class AsyncClient:
             with anyio.CancelScope(shield=True):
                 await fed.wait()
 
+    @asynccontextmanager
+    async def _batching(
+        self,
+        requests: Requests,
+        rules: Rules,
+        report: BatchReport,
+        ledger: Store | str | os.PathLike[str] | None,
+        timeout: float | None,
+    ) -> AsyncIterator[AsyncIterator[Outcome]]:
+        from liangxin.batch._run import BatchRun
+
+        if rules.out is not None:
+            rules.out.mkdir(parents=True, exist_ok=True)
+
+        def stream_of(
+            items: AsyncIterator[object], start: Callable[..., Creation], max_in_flight: int
+        ) -> OutcomeStream:
+            return OutcomeStream(
+                items,
+                max_in_flight=max_in_flight,
+                max_creating=2 * self._max_connections,
+                timeout=timeout,
+                start=start,
+                keep=lambda outcome: None,  # it is in the ledger
+                poller=self._poller,
+            )
+
+        async with self._recording(ledger) as recorder:
+            run = BatchRun(
+                requests,
+                rules,
+                report,
+                recorder=recorder,
+                owned=self._owned,
+                start=self._creations.start,
+                stream_of=stream_of,
+                download=lambda task, to, name: self.download(task, to, name=name),
+            )
+            async with run.running() as outcomes:
+                yield outcomes
+
+    async def _open_ledger(self, ledger: Store | str | os.PathLike[str]) -> None:
+        self._recorder = await self._ledgers.enter_async_context(self._recording(ledger))
+        if self._durations_file is None:
+            store = self._recorder.ledger
+            kept = await self._recorder.run(store.durations)
+            if kept is not None:
+                self._durations.adopt(_durations_of(kept, "the ledger"))
+            self._ledgers.push_async_callback(self._keep_durations, self._recorder)
+
+    async def _keep_durations(self, recorder: Recorder) -> None:
+        if self._durations.learned():
+            learned = self._durations.to_json()
+            try:
+                await recorder.run(lambda: recorder.ledger.keep_durations(learned))
+            except LedgerError as exc:  # nothing is lost but a few looks
+                log.warning("durations cannot be kept in the ledger: %s", exc)
+
+    @asynccontextmanager
+    async def _recording(
+        self, ledger: Store | str | os.PathLike[str] | None
+    ) -> AsyncIterator[Recorder]:
+        """Open a ledger, unless it is open, and leave it as it was found."""
+        if self._recorder is not None and ledger in (None, self._ledger, self._recorder.ledger):
+            yield self._recorder
+            return
+        from liangxin._recording import Recorder
+        from liangxin.ledger import Ledger
+
+        assert ledger is not None
+        store = Ledger(ledger) if isinstance(ledger, (str, os.PathLike)) else ledger
+        recorder = Recorder(store, self._owned)
+        was_open = store.is_open
+        await recorder.run(store.open)
+        self._recorders.append(recorder)
+        try:
+            yield recorder
+        finally:
+            with anyio.CancelScope(shield=True):
+                await recorder.aclose()
+                self._recorders.remove(recorder)
+                if not was_open:
+                    await recorder.run(store.close)
+
+    def _ended(self, task: Task) -> None:
+        for recorder in self._recorders:
+            recorder.ended(task)
+
+    def _checked_key(self, key: str | None) -> str | None:
+        if key is not None:
+            allowed = "text, and a client with a ledger: AsyncClient(ledger=…)"
+            is_name = isinstance(key, str) and bool(key.strip()) and self._ledger is not None
+            _require(is_name, "key", key, allowed)
+        return key
+
     def _check_open(self) -> None:
         if self._closed:
             raise ClientStateError("the client is closed; make another one")
@@ -429,9 +625,19 @@ def _load_durations(file: Path | None) -> Durations:
     if file is None or not file.exists():
         return Durations()
     try:
-        return Durations.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as exc:  # nothing is lost but a few looks
-        log.warning("durations cannot be read from %s, and are learned anew: %s", file, exc)
+        kept: object = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        kept = exc
+    return _durations_of(kept, str(file))
+
+
+def _durations_of(kept: object, place: str) -> Durations:
+    try:
+        if isinstance(kept, Exception):
+            raise ValueError(in_words(kept)) from kept
+        return Durations.from_json(kept)
+    except ValueError as exc:  # nothing is lost but a few looks
+        log.warning("durations cannot be read from %s, and are learned anew: %s", place, exc)
         return Durations()
 
 
@@ -455,6 +661,10 @@ def _require(holds: bool, field: str, value: object, allowed: str) -> None:
         raise InputError(
             f"{field} must be {allowed}, not {value!r}", field=field, value=value, allowed=allowed
         )
+
+
+def _is_shard(shard: tuple[int, int] | None) -> bool:
+    return shard is None or (len(shard) == 2 and 0 <= shard[0] < shard[1])
 
 
 def _checked_timeout(timeout: float | None) -> float | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -35,18 +35,27 @@ from liangxin._tasks import ModelInput, Outcome, Task
 from liangxin._text import printable
 from liangxin._transport import Transport
 
+if TYPE_CHECKING:
+    from liangxin._recording import Entry, Recorder  # and with it SQLite, for those who want it
+
 log = logging.getLogger("liangxin")
 
 Done: TypeAlias = Callable[[Task | LiangxinError], None]
-Record: TypeAlias = Callable[["Creation"], Awaitable[None]]
 
 
 class Creation:
     """One create on its way, from the first attempt to its outcome."""
 
     def __init__(
-        self, input: ModelInput, request: wire.CreateRequest, done: Done, source: object
+        self,
+        input: ModelInput,
+        request: wire.CreateRequest,
+        done: Done,
+        source: object,
+        entry: Entry | None,
     ) -> None:
+        self.entry = entry
+        """Its row in the ledger, if there is one."""
         self.source = self if source is None else source
         """Whose turn it takes at the door."""
         self.input = input
@@ -60,9 +69,18 @@ class Creation:
         """Of the attempt under way."""
         self._done: Done | None = done
 
+    @property
+    def is_on_record(self) -> bool:
+        """Whether its caller finds it again by its key."""
+        return self.entry is not None and self.entry.key is not None
+
     def forsake(self) -> None:
         """The caller leaves: give up what has not left, see through what has."""
         self._done = None
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        """Give up what has not left; the caller is told."""
         self.given_up = True
         # Not cancelled while it connects, which leaks the socket before anyio 4.16: the first
         # byte finds the door closed.
@@ -95,7 +113,6 @@ class Creations:
         max_retries: int,
         rate_limit: RateWindow | None,
         accepted: Callable[[Task, str | None], None],
-        record_sending: Record | None = None,
     ) -> None:
         self._transport = transport
         self._owned = owned
@@ -103,8 +120,8 @@ class Creations:
         self._max_retries = max_retries
         self._accepted = accepted
         """Told of every accepted task and its kind, in the moment of its answer."""
-        self._record_sending = record_sending
-        """Awaited when the first byte of a create is about to leave: the ledger's place."""
+        self._keys: dict[tuple[Recorder, str], anyio.Event] = {}
+        """The keys under way, and what tells those who ask for the same that it has ended."""
         self._running: set[Creation] = set()
         self.admission = Admission(owned, rate_limit)
         self._closed = False
@@ -119,9 +136,14 @@ class Creations:
         done: Done,
         *,
         source: object = None,
+        recorder: Recorder | None = None,
+        key: str | None = None,
     ) -> Creation:
         """
         Begin a create and return at once; `done` gets the task, or the error, in the end.
+
+        With a `recorder`, nothing leaves that is not on record, and a `key` that its ledger knows
+        is not created again.
 
         Bad input raises here, before anything is sent.
         """
@@ -129,7 +151,8 @@ class Creations:
             raise ClientStateError("the client is closed; it creates nothing any more")
         client_ref = secrets.token_hex(16)
         request = wire.create_request(input, callback_url=callback_url, client_ref=client_ref)
-        creation = Creation(input, request, done, source)
+        entry = None if recorder is None else recorder.entry(key)
+        creation = Creation(input, request, done, source, entry)
         self._running.add(creation)
         try:
             self._owned.start(lambda: self._run(creation))
@@ -138,7 +161,14 @@ class Creations:
             raise
         return creation
 
-    async def create(self, input: ModelInput, callback_url: str | None) -> Task:
+    async def create(
+        self,
+        input: ModelInput,
+        callback_url: str | None,
+        *,
+        recorder: Recorder | None = None,
+        key: str | None = None,
+    ) -> Task:
         """Create a task and wait for the answer."""
         answered = anyio.Event()
         results: list[Task | LiangxinError] = []
@@ -147,13 +177,14 @@ class Creations:
             results.append(result)
             answered.set()
 
-        creation = self.start(input, callback_url, done)
+        creation = self.start(input, callback_url, done, recorder=recorder, key=key)
         try:
             await answered.wait()
         except BaseException:  # cancelled, maybe in the very moment of the answer
             creation.forsake()
             for result in results:
-                self.keep(creation.outcome(result))
+                if not creation.is_on_record:
+                    self.keep(creation.outcome(result))
             raise
         if isinstance(results[0], LiangxinError):
             raise results[0]
@@ -163,20 +194,45 @@ class Creations:
         result: Task | LiangxinError
         try:
             with creation.scope:
-                result = await self._attempts(creation)
+                result = await self._recorded(creation)
             if creation.scope.cancelled_caught:
                 result = NotSent(
-                    f"{creation.request.model} was not created: the client closed before "
-                    "anything was sent"
+                    f"{creation.request.model} was not created: given up before anything was sent"
                 )
         except LiangxinError as exc:
             result = exc
+        try:
+            if creation.entry is not None and isinstance(result, LiangxinError):
+                await creation.entry.settle(result)
         finally:
             self._running.discard(creation)
             if not self._running:
                 self._emptied.set()
-        if not creation.finish(result):
+        if not creation.finish(result) and not creation.is_on_record:
             self.keep(creation.outcome(result))
+
+    async def _recorded(self, creation: Creation) -> Task:
+        """Create what the ledger does not know; wait for whoever creates the same key now."""
+        entry = creation.entry
+        if entry is None:
+            return await self._attempts(creation)
+        if entry.key is None:
+            return await self._known_or_new(creation, entry)
+        name = (entry.recorder, entry.key)
+        while name in self._keys:
+            await self._keys[name].wait()
+        self._keys[name] = anyio.Event()
+        try:
+            return await self._known_or_new(creation, entry)
+        finally:
+            self._keys.pop(name).set()
+
+    async def _known_or_new(self, creation: Creation, entry: Entry) -> Task:
+        planned = await entry.plan(creation.request, creation.input.payload())
+        if isinstance(planned, Task):
+            return planned
+        creation.request = planned
+        return await self._attempts(creation)
 
     def keep(self, outcome: Outcome) -> None:
         """Keep an outcome that nobody waits for any more, unless nothing can have been paid."""
@@ -200,6 +256,8 @@ class Creations:
                     self.admission.refused(asked)
                 if not retries_left or creation.given_up or (asked or 0.0) > MAX_RETRY_AFTER:
                     raise  # given up: the client closed, or nobody waits for it any more
+                if creation.entry is not None:
+                    await creation.entry.settle(exc)
                 creation.evidence = None
                 wait = max(next(delays), asked or 0.0)
                 log.info("%s; trying again in %.1f s", exc, wait)
@@ -210,11 +268,11 @@ class Creations:
         request = creation.request
 
         async def leaving() -> None:
-            if self._record_sending is not None:
-                await self._record_sending(creation)
+            if creation.entry is not None:
+                await creation.entry.sending()
             await anyio.lowlevel.checkpoint_if_cancelled()
             if creation.given_up:
-                raise NotSent(f"{request.model} was not created: its caller has gone")
+                raise NotSent(f"{request.model} was not created: given up before anything was sent")
             creation.in_doubt = True
             turn.left()
 
@@ -235,7 +293,9 @@ class Creations:
         verdict = wire.judge_create(reply, request)
         if isinstance(verdict, wire.Doubt):
             raise _ambiguous(request, evidence, verdict.reason, task_id=verdict.task_id)
-        creation.in_doubt = False
+        if isinstance(verdict, Task) and creation.entry is not None:
+            await creation.entry.accepted(verdict, reply.status)
+        creation.in_doubt = False  # not before it is on record: nothing cancels what is in doubt
         if isinstance(verdict, Task):
             self.admission.accepted()
             self._accepted(verdict, getattr(creation.input, "kind", None))

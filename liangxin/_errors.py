@@ -15,6 +15,8 @@ Every exception this package raises, in one tree.
     ├── WaitTimeout(task)  (also TimeoutError)    we stopped waiting; the task goes on
     ├── DownloadError
     │   └── Truncated · Corrupt · Blocked · TooLarge · ResultExpired
+    ├── LedgerError                               the ledger cannot be opened, read or written so
+    │   └── LedgerLocked(pid, host) · LedgerCorrupt · LedgerTooNew · LedgerConflict(key)
     ├── InputError  (also ValueError)             refused here, before anything is paid
     └── ClientStateError  (also RuntimeError)     closed, not opened, or carried across a fork
 
@@ -259,6 +261,46 @@ class TooLarge(DownloadError):
 
 class ResultExpired(DownloadError):
     """The URL no longer serves the result, and neither does a fresh one."""
+
+
+# --- the ledger --------------------------------------------------------------------------------
+
+
+class LedgerError(LiangxinError):
+    """
+    The ledger did not do what was asked of it, and nothing of it is half done.
+
+    A create whose record could not be written was not sent.
+    """
+
+
+class LedgerLocked(LedgerError):
+    """
+    Another process, or another `Ledger` of this one, has the file open.
+
+    `pid` and `host` are those of the holder, None where it left no readable note.
+    """
+
+    def __init__(self, message: str, *, pid: int | None = None, host: str | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.host = host
+
+
+class LedgerCorrupt(LedgerError):
+    """The file is not a ledger, or is damaged; it was left as it is."""
+
+
+class LedgerTooNew(LedgerError):
+    """The file was written by a newer version of this package; it was left as it is."""
+
+
+class LedgerConflict(LedgerError):
+    """The row `key` stands for another request: nothing was changed, and nothing is sent for it."""
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 # --- ours --------------------------------------------------------------------------------------

@@ -9,19 +9,23 @@ the creating, and memory is bounded by `max_in_flight`, not by the number of inp
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TypeAlias
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import anyio.lowlevel
 from attrs import define
 
-from liangxin._creation import Creation, Creations
+from liangxin._creation import Creation, Done
 from liangxin._errors import ClientStateError, InputError, LiangxinError, WaitTimeout
 from liangxin._poller import Poller
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 
+T = TypeVar("T")
+
 Inputs: TypeAlias = Iterable[ModelInput] | AsyncIterable[ModelInput]
+Start: TypeAlias = Callable[[Any, Done, object], Creation]
+"""Begins the create of one input: what to tell of it, and whose turn it takes."""
 
 
 @define(eq=False)
@@ -43,19 +47,21 @@ class OutcomeStream(AsyncIterator[Outcome]):
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: Iterable[object] | AsyncIterable[object],
         *,
         max_in_flight: int,
         max_creating: int,
         timeout: float | None,
-        creations: Creations,
+        start: Start,
+        keep: Callable[[Outcome], None],
         poller: Poller,
     ) -> None:
         self._inputs = inputs
         self._max_in_flight = max_in_flight
         self._max_creating = max_creating
         self._timeout = timeout
-        self._creations = creations
+        self._start = start
+        self._keep = keep
         self._poller = poller
         self._flights: set[_Flight] = set()
         self._creating = 0
@@ -94,12 +100,10 @@ class OutcomeStream(AsyncIterator[Outcome]):
                 flight.creation.forsake()
             elif flight.task is not None:
                 self._poller.remove(flight.task.id, flight)
-                self._creations.keep(
-                    Outcome(index=flight.index, input=flight.input, task=flight.task)
-                )
+                self._keep(Outcome(index=flight.index, input=flight.input, task=flight.task))
         self._flights.clear()
         for outcome in self._ready:
-            self._creations.keep(outcome)
+            self._keep(outcome)
         self._ready.clear()
         self._news.set()
 
@@ -111,14 +115,14 @@ class OutcomeStream(AsyncIterator[Outcome]):
             if isinstance(self._inputs, AsyncIterable):
                 await self._feed_from(aiter(self._inputs))
             else:
-                await self._feed_from(_Drawn(iter(self._inputs)))
+                await self._feed_from(Drawn(self._inputs))
         except Exception as exc:  # of the caller's own iterable: raised where its outcomes end
             self._input_error = exc
         finally:
             self._drawn_all = True
             self._news.set()
 
-    async def _feed_from(self, inputs: AsyncIterator[ModelInput]) -> None:
+    async def _feed_from(self, inputs: AsyncIterator[object]) -> None:
         index = 0
         while True:
             while self._is_full():
@@ -141,11 +145,8 @@ class OutcomeStream(AsyncIterator[Outcome]):
         self._flights.add(flight)
         self._creating += 1
         try:
-            flight.creation = self._creations.start(
-                flight.input,  # type: ignore[arg-type]  # judged there, with a sentence
-                None,
-                lambda result: self._created(flight, result),
-                source=self,
+            flight.creation = self._start(
+                flight.input, lambda result: self._created(flight, result), self
             )
         except (InputError, ClientStateError) as exc:
             self._created(flight, exc)
@@ -187,13 +188,13 @@ class OutcomeStream(AsyncIterator[Outcome]):
         self._news.set()
 
 
-class _Drawn(AsyncIterator[ModelInput]):
+class Drawn(AsyncIterator[T]):
     """A plain iterator, drawn on the event loop, which gets a turn after each."""
 
-    def __init__(self, inputs: Iterable[ModelInput]) -> None:
+    def __init__(self, inputs: Iterable[T]) -> None:
         self._inputs = iter(inputs)
 
-    async def __anext__(self) -> ModelInput:
+    async def __anext__(self) -> T:
         await anyio.lowlevel.checkpoint()
         for drawn in self._inputs:
             return drawn

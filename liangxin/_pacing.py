@@ -81,6 +81,34 @@ class DurationModel:
         """A task that ran at age `start` ended at age `end` (seconds)."""
         self._expose(start, end)
         self._ended[_bin(end)] += self._weight
+        self._count()
+
+    def ended_between(self, start: float, found: float) -> None:
+        """
+        A task that ran at age `start` had ended by age `found` (seconds); when is not known.
+
+        The end is shared out among the ages between, as the hazard learned so far has it (one step
+        towards Turnbull's self-consistent estimate).  Put halfway, ends would be missing at the
+        ages just before each look, and of those ages alone a burst learns what comes next: it
+        cost up to 1.18 of the optimum instead of 1.10.
+        """
+        roots, shares, running = self.density(), [], 1.0
+        for place, seconds in _pieces(start, found):
+            ending = -running * math.expm1(-seconds * roots[place] ** 2)
+            shares.append((place, seconds, ending))
+            running -= ending
+        total = sum(ending for _, _, ending in shares)
+        if not total:
+            self.ended(start, (start + found) / 2)
+            return
+        later = 0.0
+        for place, seconds, ending in reversed(shares):
+            self._ended[place] += self._weight * ending / total
+            self._at_risk[place] += self._weight * seconds * (later + ending / 2) / total
+            later += ending
+        self._count()
+
+    def _count(self) -> None:
         self.finished += 1
         self._weight *= 2 ** (1 / _HALF_LIFE)
         if self._weight > 1e9:
@@ -90,12 +118,8 @@ class DurationModel:
             self._density = None
 
     def _expose(self, start: float, end: float) -> None:
-        place = _bin(start)
-        while start < end:
-            stop = min(end, _EDGES[place + 1]) if place + 1 < len(_EDGES) else end
-            self._at_risk[place] += (stop - start) * self._weight
-            start = stop
-            place += 1
+        for place, seconds in _pieces(start, end):
+            self._at_risk[place] += seconds * self._weight
 
     def _rescale(self) -> None:
         self._ended = [value / self._weight for value in self._ended]
@@ -169,6 +193,10 @@ class Durations:
             name: model for name, model in list(self._models.items()) if name and model.finished
         }
 
+    def adopt(self, other: Durations) -> None:
+        """Take over what another has learned."""
+        self._models.update(other._models)
+
     def to_json(self) -> dict[str, object]:
         """What was learned, as JSON has it."""
         models = {name: model.to_json() for name, model in self.learned().items()}
@@ -191,6 +219,16 @@ class Durations:
 
 def _bin(age: float) -> int:
     return bisect_right(_EDGES, age) - 1 if age > 0 else 0
+
+
+def _pieces(start: float, end: float) -> Iterator[tuple[int, float]]:
+    """The bins between two ages, each with the seconds spent in it."""
+    place = _bin(start)
+    while start < end:
+        stop = min(end, _EDGES[place + 1]) if place + 1 < len(_EDGES) else end
+        yield place, stop - start
+        start = stop
+        place += 1
 
 
 def _smooth(observed: list[float], prior: list[float], weight: float) -> list[float]:

@@ -92,12 +92,15 @@ class Poller:
         budget: PollBudget,
         durations: Durations,
         max_workers: int,
+        ended: Callable[[Task], None] = lambda task: None,
     ) -> None:
         self._look = look
         self._owned = owned
         self._schedule = schedule
         self._budget = budget
         self._durations = durations
+        self._ended = ended
+        """Told of every task that was found ended, before its listeners are."""
         self._max_workers = max_workers
         self._rows: dict[str, _Row] = {}
         self._created: dict[str, tuple[float, str | None]] = {}
@@ -296,6 +299,7 @@ class Poller:
         row.task = task
         if task.is_final:
             self._drop(row)
+            self._ended(task)
         else:
             self._again(row)
         if is_news:

@@ -18,6 +18,10 @@ from liangxin._tasks import ModelInput, Outcome, Stats, Task
 if TYPE_CHECKING:
     import httpx
 
+    from liangxin.batch import BatchReport
+    from liangxin.batch._run import Named
+    from liangxin.ledger import Store
+
 
 class Client:
     """
@@ -41,6 +45,10 @@ class Client:
     unless looks are scarce: `poll_budget` is how many a second all tasks together may take.
     `poll_interval` is a fixed pause instead.  `durations` is a file in which what was learned is
     kept for the next client.
+
+    `ledger` is a `Ledger`, or the path of one: every create is on record there before its first
+    byte leaves, and its answer before anything else is done with it.  What was learned of
+    durations is kept there too, unless `durations` says where.
 
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
@@ -67,6 +75,7 @@ class Client:
         max_interval: float = 60.0,
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
+        ledger: Store | str | os.PathLike[str] | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -85,6 +94,7 @@ class Client:
             max_interval=max_interval,
             poll_interval=poll_interval,
             durations=durations,
+            ledger=ledger,
             proxy=proxy,
             verify=verify,
             transport=transport,
@@ -132,7 +142,9 @@ class Client:
         """Say what the client is doing now, and how well it has found what it waited for."""
         return self._client.stats()
 
-    def create_task(self, input: ModelInput, *, callback_url: str | None = None) -> Task:
+    def create_task(
+        self, input: ModelInput, *, key: str | None = None, callback_url: str | None = None
+    ) -> Task:
         """
         Create a task and return at once.
 
@@ -140,10 +152,15 @@ class Client:
         a second charge.  Sent again by itself only what provably never left, or was refused for
         now.  `callback_url` is a public https address that the service posts the final state to.
 
+        `key` names the request in the client's ledger: if it is there already, with the same
+        input, its task is returned instead of paying for another.
+
         Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
-        when nothing left; `AmbiguousCreate` when the answer was lost.
+        when nothing left; `AmbiguousCreate` when the answer was lost, now or when the key was
+        sent before; `LedgerConflict` for a key that stands for another input; `LedgerError` when
+        the ledger cannot be written, and then nothing was sent.
         """
-        return self._portal.run(self._client.create_task, input, callback_url=callback_url)
+        return self._portal.run(self._client.create_task, input, key=key, callback_url=callback_url)
 
     def get_task(self, task: Task | str) -> Task:
         """
@@ -178,14 +195,21 @@ class Client:
         return self._portal.run(self._client.wait, task, timeout=timeout)
 
     def run(
-        self, input: ModelInput, *, callback_url: str | None = None, timeout: float | None = None
+        self,
+        input: ModelInput,
+        *,
+        key: str | None = None,
+        callback_url: str | None = None,
+        timeout: float | None = None,
     ) -> Task:
         """
         Create a task and wait until it has succeeded.
 
         `timeout` bounds the waiting; what is raised is said at `create_task` and `wait`.
         """
-        return self._portal.run(self._client.run, input, callback_url=callback_url, timeout=timeout)
+        return self._portal.run(
+            self._client.run, input, key=key, callback_url=callback_url, timeout=timeout
+        )
 
     def run_many(
         self,
@@ -211,6 +235,59 @@ class Client:
             self._portal.drawn(inputs),
             max_in_flight=max_in_flight,
             timeout=timeout,
+        )
+
+    def batch(
+        self,
+        requests: str | Path | Iterable[Named],
+        *,
+        ledger: Store | str | os.PathLike[str] | None = None,
+        out: str | os.PathLike[str] | None = None,
+        max_in_flight: int = 100,
+        timeout: float | None = None,
+        max_tasks: int | None = None,
+        max_ambiguous: int = 10,
+        shard: tuple[int, int] | None = None,
+        retry_failed: bool = False,
+        skip_bad_lines: bool = False,
+        report: BatchReport | None = None,
+    ) -> AbstractContextManager[Iterator[Outcome]]:
+        """
+        Bring many requests to their ends over a ledger, and go on where an earlier run stopped.
+
+        `requests` are pairs of a key and an input (or `batch.Request`), or the path of a file that
+        `batch.read` reads: all of it is checked before anything is created, and a bad line raises
+        `InputError` unless `skip_bad_lines`.  A key is created once, however often the batch is
+        run: what has ended is told from the ledger (`Outcome.resumed`), what was accepted is
+        waited for, and what may have been accepted is told as `AmbiguousCreate` and never sent
+        again by itself.  With `retry_failed`, tasks that failed are created anew, which is paid
+        again, and refused requests are made again.
+
+        `ledger` is a `Ledger` or the path of one (default: the client's, or `ledger.db` in `out`).
+        In `out`, results are saved as files called after their keys, with `results.jsonl` and
+        `errors.jsonl`: a line for each request of this run.
+
+        Yields an `Outcome` for each request as it ends.  The first refusal of the key or the
+        quota (401, 403) ends the creating, as do `max_tasks` creates in this run and more than
+        `max_ambiguous` doubts; what was accepted is still waited for, at most `timeout` seconds
+        each.  `shard=(i, n)` takes the i-th of n parts, 0 ≤ i < n, by the hash of the key.
+        `report` is filled while the batch runs, and may be read at any time.
+
+        Leaving the block early loses nothing: run it again.
+        """
+        return self._portal.enter(
+            self._client.batch,
+            self._portal.drawn_or_path(requests),
+            ledger=ledger,
+            out=out,
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+            max_tasks=max_tasks,
+            max_ambiguous=max_ambiguous,
+            shard=shard,
+            retry_failed=retry_failed,
+            skip_bad_lines=skip_bad_lines,
+            report=report,
         )
 
     def download(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from attrs import Factory, field, frozen
@@ -127,12 +128,18 @@ class Outcome:
     `index` counts the inputs from 0 (None for one that was not among many).  `task` is the last
     snapshot, also beside an error if the task was created at all; None means that nothing was
     created, or that nobody can know (`AmbiguousCreate`).
+
+    Of a batch: `key` is the request's, `files` are its results on disk, and `resumed` says that an
+    earlier run had brought it to its end.
     """
 
     index: int | None = None
+    key: str | None = None
     input: object
     task: Task | None = None
     error: LiangxinError | None = None
+    files: tuple[Path, ...] = ()
+    resumed: bool = False
 
     @property
     def ok(self) -> bool:

@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import Any, TypeGuard, cast
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from liangxin import _errors as errors
 from liangxin._errors import APIError, InputError, UnexpectedReply
@@ -63,6 +63,11 @@ class CreateRequest(Request):
     def sha256(self) -> str:
         """The hash of the body, in hexadecimal."""
         return sha256(self.body).hexdigest()
+
+    def with_ref(self, client_ref: str) -> CreateRequest:
+        """The same request under the name that an earlier attempt gave it."""
+        headers = (*self.headers[:-1], (b"Idempotency-Key", client_ref.encode("ascii")))
+        return evolve(self, headers=headers, client_ref=client_ref)
 
 
 def create_request(
@@ -204,9 +209,13 @@ _LEAVES: dict[int, type[APIError]] = {
 }
 
 
+def leaf_of(status: int) -> type[APIError]:
+    """The exception that stands for a status."""
+    return _LEAVES.get(status, errors.ServerError if status >= 500 else APIError)
+
+
 def _api_error(envelope: _Envelope, reply: Reply, what: str) -> APIError:
-    fallback = errors.ServerError if envelope.status >= 500 else APIError
-    leaf = _LEAVES.get(envelope.status, fallback)
+    leaf = leaf_of(envelope.status)
     said = printable(envelope.message, 300) or _page_title(reply.body)
     error = leaf(
         f"{what}: the service answered {envelope.status}, {said}",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,6 +22,7 @@ import trustme
 
 import liangxin
 from liangxin import RawInput
+from liangxin.ledger import Change, Ledger, LedgerRow, LedgerState, Move
 from tests.raw_server import Connection, RawServer, Script, serving
 
 POSTER = RawInput("z-image", {"prompt": "a lighthouse in fog"})
@@ -302,40 +304,90 @@ async def test_a_create_does_not_leave_on_a_connection_that_the_server_has_close
 # --- the place of the ledger ----------------------------------------------------------------
 
 
-async def test_what_cannot_be_recorded_is_not_sent() -> None:
-    """The hook before the first byte: if it raises, the server sees not one byte."""
-    recorded: list[str] = []
+class Watched(Ledger):
+    """Notes what is to be written, and has room for no create that is about to leave."""
 
-    async def record(creation: Any) -> None:
-        recorded.append(creation.request.client_ref)
-        raise liangxin.LiangxinError("the disk is full")
+    is_full = True
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.steps: list[str] = []
+
+    def apply(self, changes: Sequence[Change]) -> list[LedgerRow | liangxin.LedgerError]:
+        for change in changes:
+            state = change.to if isinstance(change, Move) else LedgerState.PLANNED
+            self.steps.append(state.value)
+            if self.is_full and state is LedgerState.SENDING:
+                raise liangxin.LedgerError("the disk is full")
+        return super().apply(changes)
+
+
+async def test_what_cannot_be_recorded_is_not_sent(tmp_path: Path) -> None:
+    """The moment before the first byte: if recording fails, the server sees not one."""
+    ledger = Watched(tmp_path / "x.db")
     with serving(silence) as server:
-        async with liangxin.AsyncClient(base_url=server.base_url, **OPTIONS) as client:
-            client._creations._record_sending = record
-            with pytest.raises(liangxin.LiangxinError, match="disk is full"):
+        async with liangxin.AsyncClient(
+            base_url=server.base_url, ledger=ledger, **OPTIONS
+        ) as client:
+            with pytest.raises(liangxin.LedgerError, match="disk is full"):
                 await client.create_task(POSTER)
-        assert len(recorded) == 1
+        assert ledger.steps[:2] == ["planned", "sending"]
         assert server.bytes_received == 0
 
 
-async def test_a_transport_without_evidence_is_recorded_before_it_is_asked() -> None:
-    steps: list[str] = []
-
-    async def record(creation: Any) -> None:
-        steps.append("recorded")
+async def test_a_transport_without_evidence_is_recorded_before_it_is_asked(tmp_path: Path) -> None:
+    ledger = Watched(tmp_path / "x.db")
+    ledger.is_full = False
 
     def answer(request: httpx.Request) -> httpx.Response:
-        steps.append("asked")
+        ledger.steps.append("asked")
         raise httpx.ReadError("lost")
 
     async with liangxin.AsyncClient(
-        base_url="https://x.example", transport=httpx.MockTransport(answer), **OPTIONS
+        base_url="https://x.example",
+        transport=httpx.MockTransport(answer),
+        ledger=ledger,
+        **OPTIONS,
     ) as client:
-        client._creations._record_sending = record
         with pytest.raises(liangxin.AmbiguousCreate):
             await client.create_task(POSTER)
-    assert steps == ["recorded", "asked"]
+    assert ledger.steps == ["planned", "sending", "asked", "ambiguous"]
+
+
+async def test_an_accepted_task_that_cannot_be_recorded_is_said_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class FullLater(Ledger):
+        """Has room for an intention, and none for its result."""
+
+        is_full = True
+
+        def apply(self, changes: Sequence[Change]) -> list[LedgerRow | liangxin.LedgerError]:
+            results = (each for each in changes if isinstance(each, Move))
+            if self.is_full and any(each.to is LedgerState.ACCEPTED for each in results):
+                raise liangxin.LedgerError("the disk is full")
+            return super().apply(changes)
+
+    ledger = FullLater(tmp_path / "x.db")
+
+    def answer(connection: Connection) -> None:
+        while True:
+            connection.read_request()
+            connection.answer(200, created(f"task_{len(connection.server.posts)}"))
+
+    with ledger, serving(answer) as server:
+        async with liangxin.AsyncClient(
+            base_url=server.base_url, ledger=ledger, **OPTIONS
+        ) as client:
+            assert (await client.create_task(POSTER, key="a")).id == "task_1"
+            assert "task_1" in capsys.readouterr().err
+            with pytest.raises(liangxin.LedgerError, match="disk is full"):
+                await client.create_task(POSTER, key="b")  # nothing more is created meanwhile
+            assert len(server.posts) == 1
+            ledger.is_full = False
+            assert (await client.create_task(POSTER, key="b")).id == "task_2"
+        rows = ledger.find(["a", "b"])
+        assert {key: row.task_id for key, row in rows.items()} == {"a": "task_1", "b": "task_2"}
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,10 @@ def sample(kind: type[Exception], message: str = "what happened, and what now") 
         return liangxin.UnexpectedReply(message, raw=b"\x00junk", status=200)
     if issubclass(kind, (liangxin.TaskFailed, liangxin.TaskLost, liangxin.WaitTimeout)):
         return kind(TASK, message)
+    if kind is _errors.LedgerLocked:
+        return _errors.LedgerLocked(message, pid=4711, host="mill")
+    if kind is _errors.LedgerConflict:
+        return _errors.LedgerConflict(message, key="poster-1")
     if kind is liangxin.InputError:
         return liangxin.InputError(message, field="seed", value="'-1'", allowed="0 and more")
     return kind(message)

@@ -20,6 +20,7 @@ from liangxin._pacing import (
     FixedSchedule,
     PollBudget,
     Schedule,
+    _bin,
     retry_delays,
 )
 
@@ -105,6 +106,51 @@ def test_time_at_risk_may_come_in_pieces() -> None:
     assert pieces.density() == pytest.approx(whole.density())
 
 
+@given(MODELS, AGES, AGES)
+@examples
+def test_an_end_between_two_looks_is_one_end_and_time_at_risk_until_then(
+    model: DurationModel, one: float, other: float
+) -> None:
+    start, found = sorted([one, other])
+    weight, ended, at_risk = model._weight, sum(model._ended), sum(model._at_risk)
+    finished = model.finished
+    model.ended_between(start, found)
+    assert model.finished == finished + 1
+    assert sum(model._ended) - ended == pytest.approx(weight)
+    slack = 1e-9 * (1 + at_risk)
+    assert -slack <= sum(model._at_risk) - at_risk <= (found - start) * weight + slack
+
+
+def test_an_end_between_two_looks_is_taken_to_be_where_others_ended() -> None:
+    model = after(100, 10.0, model=DurationModel("image"))
+    knew = [model.quantile(share) for share in (0.2, 0.5, 0.8)]
+    for _ in range(100):
+        model.ended_between(0.0, 60.0)
+    assert [model.quantile(share) for share in (0.2, 0.5, 0.8)] == pytest.approx(knew, rel=0.15)
+
+
+def test_an_end_between_two_looks_in_quick_succession_is_as_good_as_known() -> None:
+    between, known = DurationModel("image"), DurationModel("image")
+    between.ended_between(19.99, 20.0)
+    known.ended(19.99, 20.0)
+    assert between.density() == pytest.approx(known.density(), rel=0.01)
+
+
+def test_ends_between_two_looks_are_not_missing_just_before_the_second() -> None:
+    # Tasks of a steady hazard, one look at 4 s and one at 10 s: a burst knows no more than that.
+    rng, model = Random(1), DurationModel("image")
+    for _ in range(400):
+        duration = rng.expovariate(0.1)
+        for start, end in pairwise([0.0, 4.0, 10.0]):
+            if start <= duration < end:
+                model.ended_between(start, end)
+            elif duration >= end:
+                model.survived(start, end)
+    just_before, halfway = model.density()[_bin(9.0)] ** 2, model.density()[_bin(7.0)] ** 2
+    assert just_before == pytest.approx(0.1, rel=0.25)
+    assert halfway == pytest.approx(0.1, rel=0.25)
+
+
 def test_after_a_hundred_tasks_what_was_learned_before_counts_half() -> None:
     def weight_of_the_first(later: int) -> float:
         model = DurationModel("image")
@@ -179,6 +225,10 @@ def test_a_density_is_finite_and_never_negative(model: DurationModel, age: float
     model.survived(age, age / 2)
     model.ended(age, age)
     model.ended(age, age / 2)
+    model.ended_between(age, age)
+    model.ended_between(age, age / 2)
+    model.ended_between(age / 2, age)
+    model.ended_between(0.0, age)
     assert all(0 <= root < math.inf for root in model.density())
 
 

@@ -587,9 +587,12 @@ def test_an_exit_with_a_create_in_flight_waits_for_its_answer(
         atexit.register(lambda: print(client.unclaimed[0].task.id))
         atexit.register(_portal._stop_all)
         left = threading.Event()
-        client._client._creations._record_sending = lambda creation: passed()
-        async def passed():
+        from liangxin._connection import Evidence
+        leaving = Evidence.leaving
+        async def passed(evidence):
+            await leaving(evidence)
             left.set()
+        Evidence.leaving = passed
         def create():
             try:
                 client.create_task(POSTER)

@@ -43,6 +43,10 @@ from liangxin._tasks import ModelInput, Outcome, Stats, Task
 if TYPE_CHECKING:
     import httpx
 
+    from liangxin.batch import BatchReport
+    from liangxin.batch._run import Named
+    from liangxin.ledger import Store
+
 
 class Client:
 '''
@@ -56,6 +60,7 @@ may call the client.
 # How a type reads on the other side; any other stays as it is.
 TYPES = {
     "Inputs": "Iterable[ModelInput]",
+    "Requests": "str | Path | Iterable[Named]",
     "AbstractAsyncContextManager[AsyncIterator[Outcome]]": (
         "AbstractContextManager[Iterator[Outcome]]"
     ),
@@ -169,7 +174,8 @@ def _arguments(node: Function) -> list[str]:
 
 def _value(argument: ast.arg) -> str:
     kind = ast.unparse(argument.annotation) if argument.annotation else ""
-    return f"self._portal.drawn({argument.arg})" if kind == "Inputs" else argument.arg
+    verb = {"Inputs": "drawn", "Requests": "drawn_or_path"}.get(kind)
+    return f"self._portal.{verb}({argument.arg})" if verb else argument.arg
 
 
 def _docstring(node: Function | ast.ClassDef, more: str = "") -> str:

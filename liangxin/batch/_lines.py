@@ -1,0 +1,70 @@
+"""`results.jsonl` and `errors.jsonl`: what one run had to say, a line for each request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from liangxin._errors import AmbiguousCreate, APIError, DownloadError, TaskFailed
+from liangxin._tasks import Outcome
+
+RESULTS = "results.jsonl"
+ERRORS = "errors.jsonl"
+
+
+class OutcomeLines:
+    """Writes the two files anew, line by line; the ledger is what lasts."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._results = (folder / RESULTS).open("w", encoding="utf-8")
+        self._errors = (folder / ERRORS).open("w", encoding="utf-8")
+
+    def write(self, outcome: Outcome) -> None:
+        """Write one line to the file where it belongs."""
+        file = self._results if outcome.error is None else self._errors
+        file.write(json.dumps(self._line(outcome), ensure_ascii=False) + "\n")
+        file.flush()
+
+    def close(self) -> None:
+        """Close both files."""
+        self._results.close()
+        self._errors.close()
+
+    def _line(self, outcome: Outcome) -> dict[str, object]:
+        task = outcome.task
+        line: dict[str, object] = {"id": outcome.key}
+        if task is not None:
+            line |= {"task_id": task.id, "model": task.model, "state": task.state.value}
+        if outcome.error is None and task is not None:
+            files = [path.relative_to(self._folder).as_posix() for path in outcome.files]
+            return line | {"files": files, "urls": list(task.urls)}
+        error = outcome.error
+        assert error is not None
+        money, what_now = _meaning(outcome)
+        return line | {
+            "error": type(error).__name__,
+            "message": str(error),
+            "money": money,
+            "what_now": what_now,
+        }
+
+
+def _meaning(outcome: Outcome) -> tuple[str, str]:
+    """What an error says about money, and what can be done about it."""
+    error = outcome.error
+    if isinstance(error, AmbiguousCreate):
+        return "maybe paid", (
+            "look for it at the service; then `liangxin ledger attach` its task, `resend` it "
+            "(which may pay twice), or `abandon` it"
+        )
+    if isinstance(error, TaskFailed):
+        return "paid", "run again with --retry-failed to create it anew, which is paid again"
+    if isinstance(error, DownloadError):
+        return "paid", "run the batch again: the result is fetched, not created again"
+    if outcome.task is not None:
+        return "paid", "run the batch again: it is waited for, not created again"
+    if isinstance(error, APIError):
+        return "refused", "mend what the message says and run again with --retry-failed"
+    return "nothing", "mend what the message says and run the batch again"

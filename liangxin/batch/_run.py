@@ -1,0 +1,447 @@
+"""
+A batch: many requests over one ledger, each brought to its end once, however often it is run.
+
+What the ledger knows is not created again: finished requests are told from it, tasks that were
+accepted are waited for, doubts stay doubts.  The rest is created, `max_in_flight` at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import deque
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from attrs import evolve, frozen
+
+from liangxin._creation import Creation, Done
+from liangxin._errors import (
+    DownloadError,
+    Forbidden,
+    InputError,
+    LedgerConflict,
+    LedgerError,
+    LiangxinError,
+    Unauthorized,
+)
+from liangxin._many import Drawn, OutcomeStream
+from liangxin._owned import OwnedTasks
+from liangxin._recording import Recorder, doubt_of, now, refusal_of, task_of
+from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
+from liangxin._text import in_words, quoted
+from liangxin.batch._lines import OutcomeLines
+from liangxin.batch._read import BadLine, Request, check, read
+from liangxin.batch._report import BatchReport
+from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256
+
+Named: TypeAlias = Request | tuple[str, ModelInput]
+Requests: TypeAlias = str | Path | Iterable[Named] | AsyncIterable[Named]
+
+CHUNK = 256
+"""How many keys are looked up in the ledger at a time."""
+DOWNLOADS = 8
+"""How many results are fetched at a time."""
+
+
+@frozen(kw_only=True)
+class Rules:
+    """What the caller has said about how to run."""
+
+    out: Path | None
+    max_in_flight: int
+    max_tasks: int | None
+    max_ambiguous: int
+    shard: tuple[int, int] | None
+    retry_failed: bool
+    skip_bad_lines: bool
+
+
+@frozen(eq=False)
+class _Item:
+    """A request that is not at its end yet."""
+
+    request: Request
+    is_new: bool
+    """Whether it is to be created, not only waited for."""
+
+
+class BatchRun(AsyncIterator[Outcome]):
+    """One run of a batch: a stream of what became of each request."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        rules: Rules,
+        report: BatchReport,
+        *,
+        recorder: Recorder,
+        owned: OwnedTasks,
+        start: Callable[..., Creation],
+        stream_of: Callable[..., OutcomeStream],
+        download: Callable[[Task, Path, str], Awaitable[list[Path]]],
+    ) -> None:
+        self.requests = requests
+        self.rules = rules
+        self.report = report
+        self.recorder = recorder
+        self._owned = owned
+        self._start = start
+        self._download = download
+        self._undecided = _Undecided(self)
+        self._stream = stream_of(self._undecided, self._begin, rules.max_in_flight)
+        self._creating: set[Creation] = set()
+        self._flying: set[_Item] = set()
+        self._ready: deque[Outcome] = deque()
+        self._fetching = 0
+        self._slots = anyio.Semaphore(DOWNLOADS)
+        self._fetchers: anyio.abc.TaskGroup | None = None
+        self._lines: OutcomeLines | None = None
+        self._ended = False
+        self._failure: Exception | None = None
+        self._news = anyio.Event()
+        self._room = anyio.Event()
+
+    # --- the consumer's side ---------------------------------------------------------------
+
+    def __aiter__(self) -> BatchRun:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        while not self._ready:
+            if self._ended:
+                failure, self._failure = self._failure, None
+                raise failure or StopAsyncIteration
+            self._news = anyio.Event()
+            await self._news.wait()
+        self._room.set()
+        return self._ready.popleft()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[AsyncIterator[Outcome]]:
+        """Run while the block does; what is on record stays there, whenever it is left."""
+        await self._check_file()
+        if self.rules.out is not None:
+            self._lines = OutcomeLines(self.rules.out)
+        work, ended = anyio.CancelScope(), anyio.Event()
+
+        async def run() -> None:
+            try:
+                with work:
+                    await self._run()
+            finally:
+                ended.set()
+
+        self._owned.start(run)
+        try:
+            yield self
+        finally:
+            self._stream.close()
+            work.cancel()
+            with anyio.CancelScope(shield=True):
+                await ended.wait()
+            self._undecided.close()
+            if self._lines is not None:
+                self._lines.close()
+
+    # --- the run ---------------------------------------------------------------------------
+
+    async def _check_file(self) -> None:
+        path = self.requests
+        if isinstance(path, (str, Path)) and str(path) != "-":
+            found = await anyio.to_thread.run_sync(lambda: check(path), abandon_on_cancel=True)
+            if not self.rules.skip_bad_lines:
+                found.raise_if_bad()
+            if self.rules.shard is None:
+                self.report.total = found.total - found.repeated
+
+    async def _run(self) -> None:
+        try:
+            async with anyio.create_task_group() as self._fetchers:
+                self._fetchers.start_soon(self._stream.feed)
+                async for outcome in self._stream:
+                    await self._land(outcome)
+        except* Exception as failures:  # of the caller's own iterable, or a file that has changed
+            self._failure = _first(failures)
+        finally:
+            self._ended = True
+            self._news.set()
+
+    def _begin(self, item: _Item, done: Done, source: object) -> Creation:
+        def counted(result: Task | LiangxinError) -> None:
+            self._creating.discard(creation)
+            self._stop_after(result)
+            self.report.created += item.is_new and isinstance(result, Task)
+            done(result)
+
+        creation = self._start(
+            item.request.input,
+            None,
+            counted,
+            source=source,
+            recorder=self.recorder,
+            key=item.request.key,
+        )
+        self._creating.add(creation)
+        self._flying.add(item)
+        self.report.in_flight = len(self._flying)
+        return creation
+
+    async def _land(self, landed: Outcome) -> None:
+        item = landed.input
+        assert isinstance(item, _Item)
+        self._flying.discard(item)
+        self.report.in_flight = len(self._flying)
+        await self.tell(evolve(landed, key=item.request.key, input=item.request.input, index=None))
+        if self.report.ambiguous > self.rules.max_ambiguous:
+            limit = self.rules.max_ambiguous
+            self.stop(f"more than {limit} creates were sent and not answered (max_ambiguous)")
+
+    def _stop_after(self, result: Task | LiangxinError) -> None:
+        """Create nothing more after what the next request would meet as well."""
+        if isinstance(result, (Unauthorized, Forbidden)):
+            self.stop(str(result))
+        elif isinstance(result, LedgerError) and not isinstance(result, LedgerConflict):
+            self.stop(f"the ledger cannot be written: {result}")
+
+    def stop(self, reason: str, *, withdraw: bool = True) -> None:
+        """Create nothing more; what was accepted is waited for."""
+        self.report.stopped = self.report.stopped or reason
+        if withdraw:
+            for creation in self._creating:
+                creation.withdraw()
+
+    async def tell(self, outcome: Outcome) -> None:
+        """Deliver what became of a request, with its files if it has any to fetch."""
+        while len(self._ready) + self._fetching >= self.rules.max_in_flight:
+            if self._room.is_set():
+                self._room = anyio.Event()
+            await self._room.wait()
+        if outcome.ok and self.rules.out is not None and not outcome.files:
+            assert self._fetchers is not None
+            self._fetching += 1
+            self._fetchers.start_soon(self._fetch, outcome, self.rules.out)
+        else:
+            self._deliver(outcome)
+
+    def _deliver(self, outcome: Outcome) -> None:
+        self.report.count(outcome)
+        if self._lines is not None:
+            self._lines.write(outcome)
+        self._ready.append(outcome)
+        self._news.set()
+
+    async def _fetch(self, outcome: Outcome, out: Path) -> None:
+        task = outcome.result()
+        try:
+            async with self._slots:
+                files = await self._download(task, out, file_name(outcome.key or task.id))
+            await self._record_files(task, files)
+            outcome = evolve(outcome, files=tuple(files))
+        except LiangxinError as exc:
+            outcome = evolve(outcome, error=exc)
+        except OSError as exc:
+            failed = DownloadError(f"the results of {task.id} cannot be saved: {in_words(exc)}")
+            failed.__cause__ = exc
+            outcome = evolve(outcome, error=failed)
+        self._fetching -= 1
+        self._deliver(outcome)
+
+    async def _record_files(self, task: Task, files: list[Path]) -> None:
+        row = await self.recorder.run(lambda: self.recorder.ledger.find_task(task.id))
+        if row is not None:
+            names = tuple(path.name for path in files)
+            move = Move(ref=row.ref, to=LedgerState.DOWNLOADED, at=now(), files=names)
+            await self.recorder.record(move)
+
+
+def _first(failure: BaseException) -> Exception:
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    assert isinstance(failure, Exception)
+    return failure
+
+
+class _Undecided(AsyncIterator[_Item]):
+    """Draws the requests, tells of those that are at their end, and yields the others."""
+
+    def __init__(self, run: BatchRun) -> None:
+        self._run = run
+        self._source = _Source(run)
+        self._items: deque[_Item] = deque()
+        self._seen: set[bytes] = set()
+        self._begun = 0
+
+    def close(self) -> None:
+        """Draw no more."""
+        self._source.close()
+
+    async def __anext__(self) -> _Item:
+        report, rules = self._run.report, self._run.rules
+        while True:
+            while not self._items:
+                if report.stopped is not None and not self._source.is_finite:
+                    raise StopAsyncIteration
+                requests = await self._source.draw()
+                if not requests:
+                    raise StopAsyncIteration
+                await self._sort([each for each in requests if self._is_ours(each)])
+            item = self._items.popleft()
+            if not item.is_new:
+                return item
+            if rules.max_tasks is not None and self._begun >= rules.max_tasks:
+                self._run.stop(f"{rules.max_tasks} creates were begun (max_tasks)", withdraw=False)
+            if report.stopped is None:
+                self._begun += 1
+                return item
+            report.not_created += 1
+
+    def _is_ours(self, request: Request) -> bool:
+        """Whether a request is of our shard, and its key has not been there before."""
+        digest = sha256(request.key.encode("utf-8", "surrogatepass")).digest()[:16]
+        shard = self._run.rules.shard
+        if shard is not None and int.from_bytes(digest[:8]) % shard[1] != shard[0]:
+            return False
+        if digest in self._seen:
+            self._run.report.repeated += 1
+            return False
+        self._seen.add(digest)
+        return True
+
+    async def _sort(self, requests: list[Request]) -> None:
+        recorder = self._run.recorder
+        keys = [request.key for request in requests]
+        rows = await recorder.run(lambda: recorder.ledger.find(keys))
+        for request in requests:
+            row = rows.get(request.key)
+            if row is None or row.state in (LedgerState.PLANNED, LedgerState.SENDING):
+                self._items.append(_Item(request, is_new=True))
+            elif row.state is LedgerState.ACCEPTED:
+                self._items.append(_Item(request, is_new=False))
+            elif await self._is_to_be_renewed(row):
+                self._items.append(_Item(request, is_new=True))
+            else:
+                await self._run.tell(self._outcome_of(request, row))
+
+    async def _is_to_be_renewed(self, row: LedgerRow) -> bool:
+        if not self._run.rules.retry_failed or self._run.report.stopped is not None:
+            return False
+        if row.state is LedgerState.FAILED:
+            reason = "the batch was run again with retry_failed"
+            renew = Renew(key=row.key, ref=secrets.token_hex(16), at=now(), reason=reason)
+            await self._run.recorder.record(renew)
+        return row.state in (LedgerState.FAILED, LedgerState.REFUSED)
+
+    def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:
+        """What the ledger knows of a request that is at its end."""
+        told = Outcome(key=request.key, input=request.input, resumed=True)
+        try:
+            self._refuse_other_input(request, row)
+            if row.state is LedgerState.REFUSED:
+                raise refusal_of(row)
+            if row.state in (LedgerState.AMBIGUOUS, LedgerState.ABANDONED):
+                raise doubt_of(row)
+            told = evolve(told, task=task_of(row))
+            return evolve(told, task=final_or_raise(task_of(row)), files=self._files_of(row))
+        except LiangxinError as exc:
+            return evolve(told, error=exc)
+
+    def _refuse_other_input(self, request: Request, row: LedgerRow) -> None:
+        if input_sha256(request.input.slug, request.input.payload()) != row.sha256:
+            raise LedgerConflict(
+                f"the key {quoted(row.key)} is in the ledger, {row.state.value}, with another "
+                "input: give the new request a key of its own",
+                key=row.key,
+            )
+
+    def _files_of(self, row: LedgerRow) -> tuple[Path, ...]:
+        """The files of an earlier run, if all of them are still there."""
+        out = self._run.rules.out
+        if out is None or row.state is not LedgerState.DOWNLOADED:
+            return ()
+        files = tuple(out / name for name in row.files)
+        return files if all(path.is_file() for path in files) else ()
+
+
+class _Source:
+    """Where the requests come from, drawn a chunk at a time where that holds up nobody."""
+
+    def __init__(self, run: BatchRun) -> None:
+        self._run = run
+        self._chunk = CHUNK
+        self._file: Generator[Request] | None = None
+        self._items: Iterator[Named] | None = None
+        self._trickle: AsyncIterator[Named] | None = None
+        given = run.requests
+        if isinstance(given, (str, Path)):
+            self._chunk = 1 if str(given) == "-" else CHUNK
+            skip = run.rules.skip_bad_lines
+            lines = read(given, skip_bad_lines=skip, on_bad_line=self._skipped)
+            self._file = cast("Generator[Request]", lines)
+        elif isinstance(given, (list, tuple)):
+            self._items = iter(given)
+        else:
+            self._trickle = aiter(given) if isinstance(given, AsyncIterable) else Drawn(given)
+        self.is_finite = self._trickle is None
+        """Whether it can be read to its end also when nothing more is created."""
+
+    def _skipped(self, line: BadLine) -> None:
+        self._run.report.bad_lines += 1
+
+    def close(self) -> None:
+        """Close the file, if it is one."""
+        if self._file is not None:
+            self._file.close()
+
+    async def draw(self) -> list[Request]:
+        """Return the next requests; none at the end."""
+        if self._file is not None:
+            file = self._file
+            return await anyio.to_thread.run_sync(lambda: list(islice(file, self._chunk)))
+        if self._items is not None:
+            return [_request(each) for each in islice(self._items, self._chunk)]
+        assert self._trickle is not None
+        async for each in self._trickle:
+            return [_request(each)]
+        return []
+
+
+def _request(named: object) -> Request:
+    if isinstance(named, Request):
+        return named
+    if isinstance(named, tuple) and len(named) == 2 and isinstance(named[0], str) and named[0]:
+        return Request(key=named[0], input=named[1])
+    allowed = "a pair of a key (text) and an input, or a batch.Request"
+    raise InputError(
+        f"a request of a batch is {allowed}, not {quoted(named)}",
+        field="requests",
+        value=named,
+        allowed=allowed,
+    )
+
+
+def file_name(key: str) -> str:
+    """
+    A name for the files of a request: its key, and where that is not plain, a part of its hash.
+
+    Plain are small letters, digits, `_` and `-`, so that no two keys share a file, also where
+    `A` and `a` are one; and no number after the last `-`, which is that of one file of several.
+    """
+    if re.fullmatch(r"[a-z0-9_-]{1,80}", key) and not re.search(r"-\d+$", key):
+        return key
+    return f"{key[:80]}-{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}x"

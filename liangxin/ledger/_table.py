@@ -1,0 +1,139 @@
+"""A line of the table and the `LedgerRow` that it stands for: read and written, nothing decided."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from liangxin._errors import LedgerCorrupt, LedgerError
+from liangxin._text import in_words, quoted
+from liangxin.ledger._rows import LedgerRow, LedgerState
+
+_FIXED = ("key", "ref", "model", "sha256", "input", "planned_at")
+_CHANGING = (
+    "current",
+    "state",
+    "task_id",
+    "token_sha256",
+    "sent_at",
+    "answered_at",
+    "ended_at",
+    "http_status",
+    "reason",
+    "raw",
+    "urls",
+    "files",
+)
+_COLUMNS = (*_FIXED, *_CHANGING)
+
+_SELECT = f"SELECT rows.n, {', '.join(_COLUMNS)}"
+_INSERT = f"INSERT INTO rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_UPDATE = f"UPDATE rows SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE n = ?"
+
+
+class Line(NamedTuple):
+    """A row, its number in the table, and that of its input, if that is stored."""
+
+    n: int
+    input_n: int | None
+    row: LedgerRow
+
+
+def select(db: sqlite3.Connection, where: str, *values: object) -> list[Line]:
+    """The lines that a condition names."""
+    sql = f"{_SELECT}, body FROM rows LEFT JOIN inputs ON inputs.n = input WHERE {where}"
+    return [_line(*columns) for columns in db.execute(sql, values).fetchall()]
+
+
+def select_bare(db: sqlite3.Connection, where: str, *values: object) -> list[Line]:
+    """The lines that a condition names, without their inputs."""
+    sql = f"{_SELECT}, NULL FROM rows WHERE {where}"
+    return [_line(*columns) for columns in db.execute(sql, values).fetchall()]
+
+
+def one(db: sqlite3.Connection, where: str, value: object) -> Line | None:
+    """The one line that a condition names."""
+    return next(iter(select(db, where, value)), None)
+
+
+def _line(n: int, key: str, *columns: Any) -> Line:
+    try:
+        return Line(n, columns[3], _row(key, *columns))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise LedgerCorrupt(
+            f"the ledger's row of {quoted(key)} cannot be read: {in_words(error)}"
+        ) from error
+
+
+def _row(key: str, ref: str, model: str, sha256: bytes, _: object, *others: Any) -> LedgerRow:
+    planned_at, current, state, task_id, token_sha256, *told = others
+    sent_at, answered_at, ended_at, http_status, reason, raw, urls, files, body = told
+    return LedgerRow(
+        key=key,
+        ref=ref,
+        model=model,
+        input=None if body is None else json.loads(body),
+        sha256=sha256.hex(),
+        state=LedgerState(state),
+        current=bool(current),
+        task_id=task_id,
+        token_sha256=token_sha256,
+        planned_at=planned_at,
+        sent_at=sent_at,
+        answered_at=answered_at,
+        ended_at=ended_at,
+        http_status=http_status,
+        reason=reason,
+        raw=raw,
+        urls=() if urls is None else tuple(json.loads(urls)),
+        files=() if files is None else tuple(json.loads(files)),
+    )
+
+
+def _changing(row: LedgerRow) -> tuple[object, ...]:
+    return (
+        row.current,
+        row.state.value,
+        row.task_id,
+        row.token_sha256,
+        row.sent_at,
+        row.answered_at,
+        row.ended_at,
+        row.http_status,
+        row.reason,
+        row.raw,
+        as_json(row.urls) if row.urls else None,
+        as_json(row.files) if row.files else None,
+    )
+
+
+def update(db: sqlite3.Connection, n: int, row: LedgerRow) -> None:
+    """Write what a change may have changed."""
+    db.execute(_UPDATE, (*_changing(row), n))
+
+
+def insert(db: sqlite3.Connection, row: LedgerRow, input_n: int | None) -> None:
+    """Add a row, whose input is stored under a number already."""
+    fixed = (row.key, row.ref, row.model, bytes.fromhex(row.sha256), input_n, row.planned_at)
+    db.execute(_INSERT, (*fixed, *_changing(row)))
+
+
+def keep_input(db: sqlite3.Connection, input: Mapping[str, object] | None) -> int | None:
+    """Store an input; return its number."""
+    if input is None:
+        return None
+    return db.execute("INSERT INTO inputs (body) VALUES (?)", (as_json(input),)).lastrowid
+
+
+def as_json(value: object) -> str:
+    """Compact JSON, readable where it can be: a lone surrogate survives only as an escape."""
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LedgerError(f"{quoted(value)} cannot be written as JSON: {error}") from error
+    return text
