@@ -49,6 +49,13 @@ _PRIOR_TASKS = 3.0
 """How many finished tasks the prior is worth."""
 _HALF_LIFE = 100.0
 """After so many finished tasks, what was learned before counts half."""
+_DOUBT = 0.1
+"""
+Of an end between two looks, the share that goes to the ages between evenly.
+
+With none, expectation confirms itself: 300 tasks of 1 s that were taken for videos cost 2.4 × the
+best fixed interval instead of 1.6 ×.
+"""
 
 
 class DurationModel:
@@ -87,10 +94,10 @@ class DurationModel:
         """
         A task that ran at age `start` had ended by age `found` (seconds); when is not known.
 
-        The end is shared out among the ages between, as the hazard learned so far has it (one step
-        towards Turnbull's self-consistent estimate).  Put halfway, ends would be missing at the
-        ages just before each look, and of those ages alone a burst learns what comes next: it
-        cost up to 1.18 of the optimum instead of 1.10.
+        The end is shared out among the ages between, mostly as the hazard learned so far has it
+        (one step towards Turnbull's self-consistent estimate).  Put halfway, ends would be missing
+        at the ages just before each look, and of those ages alone a burst learns what comes next:
+        it cost up to 1.18 of the optimum instead of 1.10.
         """
         roots, shares, running = self.density(), [], 1.0
         for place, seconds in _pieces(start, found):
@@ -103,9 +110,10 @@ class DurationModel:
             return
         later = 0.0
         for place, seconds, ending in reversed(shares):
-            self._ended[place] += self._weight * ending / total
-            self._at_risk[place] += self._weight * seconds * (later + ending / 2) / total
-            later += ending
+            share = (1 - _DOUBT) * ending / total + _DOUBT * seconds / (found - start)
+            self._ended[place] += self._weight * share
+            self._at_risk[place] += self._weight * seconds * (later + share / 2)
+            later += share
         self._count()
 
     def _count(self) -> None:

@@ -349,8 +349,10 @@ class Poller:
         age = anyio.current_time() - row.since
         if task.is_final:
             end = _ended_at(task, row.running_at, age)
-            row.durations.ended(row.running_at, end)
-            if task.completed_at is not None:
+            if end is None:
+                row.durations.ended_between(row.running_at, age)
+            else:
+                row.durations.ended(row.running_at, end)
                 self._lag += age - end
                 self._lags += 1
         else:
@@ -358,12 +360,12 @@ class Poller:
             row.running_at = age
 
 
-def _ended_at(task: Task, running_at: float, found_at: float) -> float:
-    """The age at which a task ended: as the service has it, if that can be, or halfway."""
+def _ended_at(task: Task, running_at: float, found_at: float) -> float | None:
+    """The age at which a task ended, as the service has it if that can be; None if it tells nothing."""
     if task.created_at is not None and task.completed_at is not None:
         took = (task.completed_at - task.created_at).total_seconds()
         return min(max(took, running_at), found_at)
-    return (running_at + found_at) / 2
+    return None
 
 
 def _goes_back(old: TaskState, new: TaskState) -> bool:
