@@ -361,7 +361,7 @@ class Poller:
 
 
 def _ended_at(task: Task, running_at: float, found_at: float) -> float | None:
-    """The age at which a task ended, as the service has it if that can be; None if it tells nothing."""
+    """The age at which a task ended, where the service tells it."""
     if task.created_at is not None and task.completed_at is not None:
         took = (task.completed_at - task.created_at).total_seconds()
         return min(max(took, running_at), found_at)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-from attrs import define, evolve, field
+from attrs import define, field
 
 from liangxin._errors import (
     AmbiguousCreate,
@@ -110,9 +110,11 @@ class Recorder:
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
-                slips, self._waiting = self._waiting, []
-                await self._write(slips)
+            # Whoever cancels the client's block cancels this, and what waits is not to be dropped.
+            with anyio.CancelScope(shield=True):
+                while self._waiting:
+                    slips, self._waiting = self._waiting, []
+                    await self._write(slips)
         finally:
             self._running = False
             self._idle.set()
@@ -242,12 +244,10 @@ def task_of(row: LedgerRow) -> Task:
     """
     if row.task_id is None or row.state.money != "paid":
         raise doubt_of(row)
-    task = Task(id=row.task_id, model=row.model)
     if row.state is LedgerState.FAILED:
-        return evolve(task, state=TaskState.FAIL, fail_message=row.reason)
-    if row.state is LedgerState.ACCEPTED:
-        return task
-    return evolve(task, state=TaskState.SUCCESS, urls=row.urls)
+        return Task(id=row.task_id, model=row.model, state=TaskState.FAIL, fail_message=row.reason)
+    state = TaskState.WAITING if row.state is LedgerState.ACCEPTED else TaskState.SUCCESS
+    return Task(id=row.task_id, model=row.model, state=state, urls=row.urls)
 
 
 def doubt_of(row: LedgerRow) -> AmbiguousCreate:

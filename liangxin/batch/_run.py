@@ -42,7 +42,7 @@ from liangxin._errors import (
 )
 from liangxin._many import Drawn, OutcomeStream
 from liangxin._owned import OwnedTasks
-from liangxin._recording import Recorder, doubt_of, now, refusal_of, task_of
+from liangxin._recording import Recorder, now, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
 from liangxin.batch._lines import OutcomeLines
@@ -349,17 +349,24 @@ class _Undecided(AsyncIterator[_Item]):
 
     def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:
         """What the ledger knows of a request that is at its end."""
-        told = Outcome(key=request.key, input=request.input, resumed=True)
+        task: Task | None = None
+        error: LiangxinError | None = None
         try:
             self._refuse_other_input(request, row)
             if row.state is LedgerState.REFUSED:
                 raise refusal_of(row)
-            if row.state in (LedgerState.AMBIGUOUS, LedgerState.ABANDONED):
-                raise doubt_of(row)
-            told = evolve(told, task=task_of(row))
-            return evolve(told, task=final_or_raise(task_of(row)), files=self._files_of(row))
+            task = task_of(row)
+            final_or_raise(task)
         except LiangxinError as exc:
-            return evolve(told, error=exc)
+            error = exc
+        return Outcome(
+            key=request.key,
+            input=request.input,
+            task=task,
+            error=error,
+            files=() if error else self._files_of(row),
+            resumed=True,
+        )
 
     def _refuse_other_input(self, request: Request, row: LedgerRow) -> None:
         if input_sha256(request.input.slug, request.input.payload()) != row.sha256:

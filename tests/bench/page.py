@@ -19,11 +19,17 @@ PAGE = Path("docs/performance.md")
 def main() -> None:
     """Replace what stands between each pair of markers."""
     run = json.loads(LATEST.read_text(encoding="utf-8"))
-    text = PAGE.read_text(encoding="utf-8")
-    for name, table in {"targets": _targets(run), "run": _run(run), "ends": _ends(run)}.items():
+    splice(PAGE, {"targets": _targets(run), "run": _run(run), "ends": _ends(run)})
+
+
+def splice(page: Path, tables: dict[str, str]) -> None:
+    """Put each table between its markers."""
+    text = page.read_text(encoding="utf-8")
+    for name, table in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        text = marked.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
-    PAGE.write_text(text, encoding="utf-8")
+        text, found = marked.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+        assert found == 1, f"{page} has no place for {name}"
+    page.write_text(text, encoding="utf-8")
 
 
 def _targets(run: dict[str, Any]) -> str:

@@ -95,6 +95,17 @@ async def runway(url: str) -> AsyncIterator[Session]:
 
 
 @asynccontextmanager
+async def luma(url: str) -> AsyncIterator[Session]:
+    """`generations.create`; the package has no way of waiting."""
+    async with import_module("lumaai").AsyncLumaAI(auth_token="x", base_url=url) as client:
+
+        async def create() -> Any:
+            return await client.generations.create(model="ray-2", prompt=PROMPT)
+
+        yield Session(create, lambda task: client.generations.get(task.id), create)
+
+
+@asynccontextmanager
 async def httpx_loop(url: str) -> AsyncIterator[Session]:
     """What one writes by hand: an `httpx.AsyncClient`, and pauses from 1 s to 10 s."""
     httpx = import_module("httpx")
