@@ -12,7 +12,7 @@ import logging
 import os
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from liangxin._download import Downloader
     from liangxin._recording import Recorder
     from liangxin.batch import BatchReport
-    from liangxin.batch._run import Requests, Rules
+    from liangxin.batch._run import Named, Requests, Rules
     from liangxin.ledger import Store
 
 log = logging.getLogger("liangxin")
@@ -402,12 +402,12 @@ class AsyncClient:
         Bring many requests to their ends over a ledger, and go on where an earlier run stopped.
 
         `requests` are pairs of a key and an input (or `batch.Request`), or the path of a file that
-        `batch.read` reads: all of it is checked before anything is created, and a bad line raises
-        `InputError` unless `skip_bad_lines`.  A key is created once, however often the batch is
-        run: what has ended is told from the ledger (`Outcome.resumed`), what was accepted is
-        waited for, and what may have been accepted is told as `AmbiguousCreate` and never sent
-        again by itself.  With `retry_failed`, tasks that failed are created anew, which is paid
-        again, and refused requests are made again.
+        `batch.read` reads, or what that returned: all of it is checked before anything is created,
+        and a bad line raises `InputError` unless `skip_bad_lines`.  A key is created once, however
+        often the batch is run: what has ended is told from the ledger (`Outcome.resumed`), what
+        was accepted is waited for, and what may have been accepted is told as `AmbiguousCreate`
+        and never sent again by itself.  With `retry_failed`, tasks that failed are created anew,
+        which is paid again, and refused requests are made again.
 
         `ledger` is a `Ledger` or the path of one (default: the client's, or `ledger.db` in `out`).
         In `out`, results are saved as files called after their keys, with `results.jsonl` and
@@ -427,7 +427,7 @@ class AsyncClient:
         _require(max_tasks is None or max_tasks >= 0, "max_tasks", max_tasks, "0 or more")
         _require(max_ambiguous >= 0, "max_ambiguous", max_ambiguous, "0 or more")
         _require(_is_shard(shard), "shard", shard, "(i, n) with 0 ≤ i < n")
-        from liangxin.batch import BatchReport
+        from liangxin.batch import BatchReport, read
         from liangxin.batch._run import Rules
 
         rules = Rules(
@@ -437,8 +437,9 @@ class AsyncClient:
             max_ambiguous=max_ambiguous,
             shard=shard,
             retry_failed=retry_failed,
-            skip_bad_lines=skip_bad_lines,
         )
+        if isinstance(requests, (str, os.PathLike)):
+            requests = read(requests, skip_bad_lines=skip_bad_lines)
         if ledger is None and self._ledger is None:
             _require(out is not None, "ledger", ledger, "a Ledger, its path, or given by out=")
             ledger = Path(out or "") / "ledger.db"
@@ -520,7 +521,7 @@ class AsyncClient:
     @asynccontextmanager
     async def _batching(
         self,
-        requests: Requests,
+        requests: Iterable[Named] | AsyncIterable[Named],
         rules: Rules,
         report: BatchReport,
         ledger: Store | str | os.PathLike[str] | None,

@@ -203,7 +203,8 @@ class Creations:
             result = exc
         try:
             if creation.entry is not None and isinstance(result, LiangxinError):
-                await creation.entry.settle(result)
+                with anyio.CancelScope(shield=True):
+                    await creation.entry.settle(result)
         finally:
             self._running.discard(creation)
             if not self._running:

@@ -18,7 +18,6 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from contextvars import copy_context
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, ParamSpec, TypeVar
@@ -107,11 +106,13 @@ class Portal:
         """
         return inputs if isinstance(inputs, (list, tuple)) else _Drawn(self, iter(inputs))
 
-    def drawn_or_path(
-        self, inputs: str | Path | Iterable[T]
-    ) -> str | Path | Iterable[T] | AsyncIterator[T]:
-        """The same, unless it is the path of a file, which the loop reads itself."""
-        return inputs if isinstance(inputs, (str, Path)) else self.drawn(inputs)
+    def drawn_or_file(
+        self, inputs: str | os.PathLike[str] | Iterable[T]
+    ) -> str | os.PathLike[str] | Iterable[T] | AsyncIterator[T]:
+        """The same, unless it is a file or the path of one, which the loop reads itself."""
+        if isinstance(inputs, (str, os.PathLike)) or hasattr(inputs, "is_rereadable"):
+            return inputs
+        return self.drawn(inputs)
 
     def close(self) -> None:
         """Close the client and end its thread; a second call does nothing."""

@@ -239,7 +239,7 @@ class Client:
 
     def batch(
         self,
-        requests: str | Path | Iterable[Named],
+        requests: str | os.PathLike[str] | Iterable[Named],
         *,
         ledger: Store | str | os.PathLike[str] | None = None,
         out: str | os.PathLike[str] | None = None,
@@ -256,12 +256,12 @@ class Client:
         Bring many requests to their ends over a ledger, and go on where an earlier run stopped.
 
         `requests` are pairs of a key and an input (or `batch.Request`), or the path of a file that
-        `batch.read` reads: all of it is checked before anything is created, and a bad line raises
-        `InputError` unless `skip_bad_lines`.  A key is created once, however often the batch is
-        run: what has ended is told from the ledger (`Outcome.resumed`), what was accepted is
-        waited for, and what may have been accepted is told as `AmbiguousCreate` and never sent
-        again by itself.  With `retry_failed`, tasks that failed are created anew, which is paid
-        again, and refused requests are made again.
+        `batch.read` reads, or what that returned: all of it is checked before anything is created,
+        and a bad line raises `InputError` unless `skip_bad_lines`.  A key is created once, however
+        often the batch is run: what has ended is told from the ledger (`Outcome.resumed`), what
+        was accepted is waited for, and what may have been accepted is told as `AmbiguousCreate`
+        and never sent again by itself.  With `retry_failed`, tasks that failed are created anew,
+        which is paid again, and refused requests are made again.
 
         `ledger` is a `Ledger` or the path of one (default: the client's, or `ledger.db` in `out`).
         In `out`, results are saved as files called after their keys, with `results.jsonl` and
@@ -277,7 +277,7 @@ class Client:
         """
         return self._portal.enter(
             self._client.batch,
-            self._portal.drawn_or_path(requests),
+            self._portal.drawn_or_file(requests),
             ledger=ledger,
             out=out,
             max_in_flight=max_in_flight,

@@ -313,4 +313,4 @@ async def test_what_was_learned_of_durations_is_kept_in_the_ledger(
     async with client_of(ledger=ledger) as client:
         again = client.stats().durations["z-image"]
     assert again.finished == 20
-    assert again.median == pytest.approx(learned["z-image"].median)
+    assert again.median == pytest.approx(learned["z-image"].median, rel=0.01)

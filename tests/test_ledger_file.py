@@ -218,7 +218,7 @@ def test_many_processes_take_turns_and_none_is_let_in_twice(path: Path) -> None:
                         ledger.apply([plan(key)])
                     break
                 except LedgerLocked:
-                    time.sleep(0.001)
+                    pass
     """
     others = [Program(script, path) for _ in range(3)]
     assert [other.end() for other in others] == [0, 0, 0]
@@ -227,6 +227,28 @@ def test_many_processes_take_turns_and_none_is_let_in_twice(path: Path) -> None:
     with Ledger(path) as ledger:
         assert ledger.counts() == {S.PLANNED: 45}
     assert os.listdir(path.parent) == ["posters.db"]
+
+
+def test_a_lock_is_held_by_one_also_while_others_remove_its_file(path: Path) -> None:
+    script = """
+        from pathlib import Path
+        from liangxin.ledger._lock import LockFile
+        here = Path(sys.argv[1])
+        for n in range(500):
+            while True:
+                try:
+                    lock = LockFile.take(here.with_name("lock"))
+                    break
+                except LedgerLocked:
+                    pass
+            os.close(os.open(here, os.O_CREAT | os.O_EXCL))  # fails if there are two of us
+            os.unlink(here)
+            lock.release()
+    """
+    others = [Program(script, path) for _ in range(3)]
+    assert [other.end() for other in others] == [0, 0, 0]
+    for other in others:
+        other.process.communicate()
 
 
 def test_a_ledger_that_is_dropped_without_closing_is_free_again(path: Path) -> None:
@@ -427,6 +449,23 @@ def test_another_program_s_database_is_refused(path: Path) -> None:
     db.close()
     assert isinstance(refusal(path), LedgerCorrupt)
     assert "not a ledger of liangxin" in str(refusal(path))
+
+
+def test_another_program_s_crash_is_not_ours_to_clean_up(path: Path) -> None:
+    script = """
+        import sqlite3
+        db = sqlite3.connect(sys.argv[1], isolation_level=None)
+        db.execute("CREATE TABLE t (x)")
+        db.execute("PRAGMA cache_spill = 1")
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO t VALUES (?)", [("x" * 5000,)] * 100)
+        os._exit(0)
+    """
+    with program(script, path) as other:
+        assert other.end() == 0
+    assert path.with_name("posters.db-journal").stat().st_size > 0
+    assert isinstance(refusal(path), LedgerCorrupt)
 
 
 def test_an_empty_file_is_a_new_ledger(path: Path) -> None:

@@ -60,7 +60,7 @@ may call the client.
 # How a type reads on the other side; any other stays as it is.
 TYPES = {
     "Inputs": "Iterable[ModelInput]",
-    "Requests": "str | Path | Iterable[Named]",
+    "Requests": "str | os.PathLike[str] | Iterable[Named]",
     "AbstractAsyncContextManager[AsyncIterator[Outcome]]": (
         "AbstractContextManager[Iterator[Outcome]]"
     ),
@@ -174,7 +174,7 @@ def _arguments(node: Function) -> list[str]:
 
 def _value(argument: ast.arg) -> str:
     kind = ast.unparse(argument.annotation) if argument.annotation else ""
-    verb = {"Inputs": "drawn", "Requests": "drawn_or_path"}.get(kind)
+    verb = {"Inputs": "drawn", "Requests": "drawn_or_file"}.get(kind)
     return f"self._portal.{verb}({argument.arg})" if verb else argument.arg
 
 

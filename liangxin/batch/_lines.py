@@ -24,7 +24,7 @@ class OutcomeLines:
     def write(self, outcome: Outcome) -> None:
         """Write one line to the file where it belongs."""
         file = self._results if outcome.error is None else self._errors
-        file.write(json.dumps(self._line(outcome), ensure_ascii=False) + "\n")
+        file.write(json.dumps(line_of(outcome, self._folder), ensure_ascii=False) + "\n")
         file.flush()
 
     def close(self) -> None:
@@ -32,23 +32,28 @@ class OutcomeLines:
         self._results.close()
         self._errors.close()
 
-    def _line(self, outcome: Outcome) -> dict[str, object]:
-        task = outcome.task
-        line: dict[str, object] = {"id": outcome.key}
-        if task is not None:
-            line |= {"task_id": task.id, "model": task.model, "state": task.state.value}
-        if outcome.error is None and task is not None:
-            files = [path.relative_to(self._folder).as_posix() for path in outcome.files]
-            return line | {"files": files, "urls": list(task.urls)}
-        error = outcome.error
-        assert error is not None
-        money, what_now = _meaning(outcome)
-        return line | {
-            "error": type(error).__name__,
-            "message": str(error),
-            "money": money,
-            "what_now": what_now,
-        }
+
+def line_of(outcome: Outcome, folder: Path | None) -> dict[str, object]:
+    """
+    What became of one request, as JSON has it.
+
+    `id`, `task_id`, `model` and `state` as far as they are known; then `files` (in the folder) and
+    `urls`, or `error`, `message`, `money` (paid, refused, maybe paid, nothing) and `what_now`.
+    """
+    task = outcome.task
+    line: dict[str, object] = {"id": outcome.key}
+    if task is not None:
+        line |= {"task_id": task.id, "model": task.model, "state": task.state.value}
+    if outcome.error is None and task is not None:
+        files = [str(path.relative_to(folder) if folder else path) for path in outcome.files]
+        return line | {"files": files, "urls": list(task.urls)}
+    money, what_now = _meaning(outcome)
+    return line | {
+        "error": type(outcome.error).__name__,
+        "message": str(outcome.error),
+        "money": money,
+        "what_now": what_now,
+    }
 
 
 def _meaning(outcome: Outcome) -> tuple[str, str]:

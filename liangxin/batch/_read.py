@@ -20,7 +20,7 @@ import warnings
 import zlib
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -32,7 +32,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal, NoReturn, TypeAlias, TypeVar, get_args
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
 
 from liangxin import models
 from liangxin._errors import RAW_LIMIT, InputError
@@ -81,6 +81,8 @@ class Request:
     key: str
     input: ModelInput
     line: int | None = None
+    sha256: str | None = field(default=None, repr=False, eq=False)
+    """The hash of the input, where the reader has computed it: `ledger.input_sha256`."""
 
 
 @frozen(kw_only=True)
@@ -135,7 +137,7 @@ def read(
     format: Format | None = None,
     skip_bad_lines: bool = False,
     on_bad_line: Callable[[BadLine], object] | None = None,
-) -> Iterator[Request]:
+) -> RequestFile:
     r"""
     Read the requests of a batch file, one at a time.
 
@@ -176,8 +178,58 @@ def read(
     name that is evidently a slip for a known one is an error.  `"raw": true` sends any model's
     fields as they are, without a check or a warning.
     """
-    reader = _Reader.of(path, model, defaults, format)
-    return _good(reader, skip_bad_lines, on_bad_line)
+
+    def reader() -> _Reader:
+        return _Reader.of(path, model, defaults, format)
+
+    return RequestFile(reader, reader(), skip_bad_lines, on_bad_line)
+
+
+class RequestFile(Iterator[Request]):
+    """The requests of a file, as `read` returns them; a batch checks all of it first."""
+
+    def __init__(
+        self,
+        again: Callable[[], _Reader],
+        reader: _Reader,
+        skip_bad_lines: bool,
+        on_bad_line: Callable[[BadLine], object] | None,
+    ) -> None:
+        self._again = again
+        self._skips = skip_bad_lines
+        self._on_bad_line = on_bad_line
+        self._requests = _good(reader, skip_bad_lines, self._skipped)
+        self.skipped = 0
+        """How many bad lines were skipped."""
+        self.is_rereadable = reader.place.is_rereadable
+        """Whether it can be checked without being used up."""
+
+    def __next__(self) -> Request:
+        return next(self._requests)
+
+    def check(self) -> Checked:
+        """Read all of it, and return what it holds; see `batch.check`."""
+        return _checked(self._again())
+
+    def require_good(self) -> Checked | None:
+        """Check a file that can be read again; raise for a bad line unless those are skipped."""
+        if not self.is_rereadable:
+            return None
+        found = self.check()
+        if not self._skips:
+            found.raise_if_bad()
+        return found
+
+    def close(self) -> None:
+        """Close the file; what was read of it stays read."""
+        self._requests.close()
+
+    def _skipped(self, line: BadLine) -> None:
+        self.skipped += 1
+        if self._on_bad_line is not None:
+            self._on_bad_line(line)
+        else:
+            log.warning("skipped: %s", line.error)
 
 
 def check(
@@ -193,7 +245,10 @@ def check(
     A stream, standard input or a pipe is used up by this.  What concerns the whole file, such as an
     unknown column, is raised as `InputError`.
     """
-    reader = _Reader.of(path, model, defaults, format)
+    return _checked(_Reader.of(path, model, defaults, format))
+
+
+def _checked(reader: _Reader) -> Checked:
     found: Counter[str] = Counter()
     bad: list[BadLine] = []
     bad_total = 0
@@ -214,17 +269,15 @@ def check(
 
 
 def _good(
-    reader: _Reader, skip_bad_lines: bool, on_bad_line: Callable[[BadLine], object] | None
-) -> Iterator[Request]:
+    reader: _Reader, skip_bad_lines: bool, on_bad_line: Callable[[BadLine], object]
+) -> Generator[Request]:
     for each in reader.requests():
         if isinstance(each, Request):
             yield each
         elif not skip_bad_lines:
             raise each.error
-        elif on_bad_line is not None:
-            on_bad_line(each)
         else:
-            log.warning("skipped: %s", each.error)
+            on_bad_line(each)
 
 
 # --- a line becomes a request ------------------------------------------------------------------
@@ -327,7 +380,9 @@ class _Reader:
             asked = RawInput(model.slug, fields)
         else:
             asked = _typed_input(model.known, fields)
-        return Request(key=self.keys.key(row.id, asked, line), input=asked, line=line)
+        digest = _digest(asked)
+        key = self.keys.key(row.id, digest, line)
+        return Request(key=key, input=asked, line=line, sha256=digest.hex())
 
     def _model_of(self, row: _Row) -> _Model:
         model = self.model if row.model is None else _model(row.model, is_raw=bool(row.raw))
@@ -504,9 +559,8 @@ class _Keys:
     _seen: dict[bytes, bytes] = Factory(dict)
     _times: dict[bytes, int] = Factory(dict)
 
-    def key(self, id: object, input: ModelInput, line: int) -> str:
-        """The key of a request."""
-        digest = _digest(input)
+    def key(self, id: object, digest: bytes, line: int) -> str:
+        """The key of a request, given the hash of its input."""
         if id is None:
             short = digest[:8]
             times = self._times[short] = self._times.get(short, 0) + 1
@@ -533,7 +587,8 @@ class _Keys:
 
 def _digest(input: ModelInput) -> bytes:
     try:
-        return sha256(_canonical([input.slug, input.payload()]).encode()).digest()
+        asked = _canonical({"model": input.slug, "input": input.payload()})
+        return sha256(asked.encode()).digest()
     except (TypeError, ValueError, RecursionError) as exc:
         raise InputError(
             f"the input cannot be written as JSON: {printable(exc)}",
@@ -854,7 +909,7 @@ def _json_row(text: str) -> _Row:
     said = _decode(text)
     if not isinstance(said, dict):
         raise InputError(
-            f"the line is a JSON {_JSON_NAMES.get(type(said), 'number')}; it takes {_OBJECT}",
+            f"it is a JSON {_JSON_NAMES.get(type(said), 'number')}; it takes {_OBJECT}",
             value=said,
             allowed=_OBJECT,
         )
@@ -897,19 +952,32 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _decode(text: str, field: str | None = None) -> object:
-    """Strict JSON: no name twice, no NaN, no endless numbers, no deep nests."""
-    what = "the line" if field is None else field
+    """Read JSON: a line, or the cell of a field."""
+    if field is None:
+        return _strictly(text, _OBJECT)
+    try:
+        return _strictly(text, "JSON")
+    except InputError as error:
+        raise InputError(
+            f"{field}: {error.message}",
+            field=error.field or field,
+            value=error.value,
+            allowed=error.allowed,
+        ) from None
+
+
+def _strictly(text: str, allowed: str) -> object:
+    """Read JSON with no name twice, no NaN, no endless numbers and no deep nests."""
     try:
         if text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST:
             raise RecursionError
         return _DECODER.decode(text)
     except json.JSONDecodeError as exc:
-        allowed = _OBJECT if field is None else "JSON"
-        said = f"{what} is not JSON ({exc.msg}, at column {exc.colno}); it takes {allowed}"
+        said = f"it is not JSON ({exc.msg}, at column {exc.colno}); it takes {allowed}"
     except RecursionError:
         allowed = f"at most {DEEPEST} levels of lists and objects"
-        said = f"{what} nests too deep; it takes {allowed}"
-    raise InputError(said, field=field, value=printable(text), allowed=allowed)
+        said = f"it nests too deep; it takes {allowed}"
+    raise InputError(said, value=printable(text), allowed=allowed)
 
 
 def _depth(text: str) -> int:

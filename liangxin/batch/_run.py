@@ -7,6 +7,7 @@ accepted are waited for, doubts stay doubts.  The rest is created, `max_in_fligh
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections import deque
@@ -15,7 +16,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Generator,
     Iterable,
     Iterator,
 )
@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import anyio
 import anyio.abc
@@ -46,12 +46,12 @@ from liangxin._recording import Recorder, now, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
 from liangxin.batch._lines import OutcomeLines
-from liangxin.batch._read import BadLine, Request, check, read
+from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
 from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256
 
 Named: TypeAlias = Request | tuple[str, ModelInput]
-Requests: TypeAlias = str | Path | Iterable[Named] | AsyncIterable[Named]
+Requests: TypeAlias = str | os.PathLike[str] | Iterable[Named] | AsyncIterable[Named]
 
 CHUNK = 256
 """How many keys are looked up in the ledger at a time."""
@@ -69,7 +69,6 @@ class Rules:
     max_ambiguous: int
     shard: tuple[int, int] | None
     retry_failed: bool
-    skip_bad_lines: bool
 
 
 @frozen(eq=False)
@@ -86,7 +85,7 @@ class BatchRun(AsyncIterator[Outcome]):
 
     def __init__(
         self,
-        requests: Requests,
+        requests: Iterable[Named] | AsyncIterable[Named],
         rules: Rules,
         report: BatchReport,
         *,
@@ -162,13 +161,14 @@ class BatchRun(AsyncIterator[Outcome]):
     # --- the run ---------------------------------------------------------------------------
 
     async def _check_file(self) -> None:
-        path = self.requests
-        if isinstance(path, (str, Path)) and str(path) != "-":
-            found = await anyio.to_thread.run_sync(lambda: check(path), abandon_on_cancel=True)
-            if not self.rules.skip_bad_lines:
-                found.raise_if_bad()
-            if self.rules.shard is None:
+        if isinstance(self.requests, RequestFile):
+            found = await anyio.to_thread.run_sync(
+                self.requests.require_good, abandon_on_cancel=True
+            )
+            if found is not None and self.rules.shard is None:
                 self.report.total = found.total - found.repeated
+        elif isinstance(self.requests, (list, tuple)) and self.rules.shard is None:
+            self.report.total = len(self.requests)
 
     async def _run(self) -> None:
         try:
@@ -369,7 +369,8 @@ class _Undecided(AsyncIterator[_Item]):
         )
 
     def _refuse_other_input(self, request: Request, row: LedgerRow) -> None:
-        if input_sha256(request.input.slug, request.input.payload()) != row.sha256:
+        asked = request.sha256 or input_sha256(request.input.slug, request.input.payload())
+        if asked != row.sha256:
             raise LedgerConflict(
                 f"the key {quoted(row.key)} is in the ledger, {row.state.value}, with another "
                 "input: give the new request a key of its own",
@@ -391,24 +392,19 @@ class _Source:
     def __init__(self, run: BatchRun) -> None:
         self._run = run
         self._chunk = CHUNK
-        self._file: Generator[Request] | None = None
+        self._file: RequestFile | None = None
         self._items: Iterator[Named] | None = None
         self._trickle: AsyncIterator[Named] | None = None
         given = run.requests
-        if isinstance(given, (str, Path)):
-            self._chunk = 1 if str(given) == "-" else CHUNK
-            skip = run.rules.skip_bad_lines
-            lines = read(given, skip_bad_lines=skip, on_bad_line=self._skipped)
-            self._file = cast("Generator[Request]", lines)
+        if isinstance(given, RequestFile):
+            self._chunk = CHUNK if given.is_rereadable else 1
+            self._file = given
         elif isinstance(given, (list, tuple)):
             self._items = iter(given)
         else:
             self._trickle = aiter(given) if isinstance(given, AsyncIterable) else Drawn(given)
-        self.is_finite = self._trickle is None
+        self.is_finite = self._trickle is None and self._chunk > 1
         """Whether it can be read to its end also when nothing more is created."""
-
-    def _skipped(self, line: BadLine) -> None:
-        self._run.report.bad_lines += 1
 
     def close(self) -> None:
         """Close the file, if it is one."""
@@ -419,7 +415,9 @@ class _Source:
         """Return the next requests; none at the end."""
         if self._file is not None:
             file = self._file
-            return await anyio.to_thread.run_sync(lambda: list(islice(file, self._chunk)))
+            drawn = await anyio.to_thread.run_sync(lambda: list(islice(file, self._chunk)))
+            self._run.report.bad_lines = file.skipped
+            return drawn
         if self._items is not None:
             return [_request(each) for each in islice(self._items, self._chunk)]
         assert self._trickle is not None

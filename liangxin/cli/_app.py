@@ -15,7 +15,7 @@ import click
 from liangxin._errors import LiangxinError
 from liangxin._version import __version__
 
-_COMMANDS = ("demo", "emulator")
+_COMMANDS = ("batch", "demo", "emulator", "ledger")
 
 _EXTRA_OF = {"rich": "cli", "PIL": "demo", "starlette": "demo", "uvicorn": "demo"}
 """Which extra brings a package that may be missing."""

@@ -12,8 +12,8 @@ about money by itself.  `attach`, `resend` and `abandon` are the user's words.
 from __future__ import annotations
 
 import os
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 
 from attrs import frozen
@@ -21,7 +21,6 @@ from attrs import frozen
 from liangxin._errors import InputError, LedgerError
 from liangxin._tasks import Task, task_id
 from liangxin._text import quoted
-from liangxin.ledger._recover import Recovery, recover
 from liangxin.ledger._rows import (
     Change,
     LedgerRow,
@@ -29,6 +28,7 @@ from liangxin.ledger._rows import (
     Money,
     Move,
     Plan,
+    Recovery,
     Renew,
     Store,
     input_sha256,
@@ -111,7 +111,12 @@ class Ledger(SqliteStore):
                 allowed="True",
             )
         return self._made(
-            Renew(key=key, ref=uuid.uuid4().hex, at=time.time(), reason="resent by the user's word")
+            Renew(
+                key=key,
+                ref=secrets.token_hex(16),
+                at=time.time(),
+                reason="resent by the user's word",
+            )
         )
 
     @classmethod
@@ -122,6 +127,8 @@ class Ledger(SqliteStore):
         Say aloud what the answer says is lost: it may be paid, and the new ledger knows nothing of
         it.
         """
+        from liangxin.ledger._recover import recover
+
         return recover(cls(path), cls(to))
 
     def _settle(self, key: str, to: LedgerState, task: str | None = None) -> LedgerRow:

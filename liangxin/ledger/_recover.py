@@ -14,32 +14,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from liangxin._errors import InputError, LedgerCorrupt, LedgerError
 from liangxin.ledger import _schema
 from liangxin.ledger._lock import LockFile
-from liangxin.ledger._rows import LedgerRow, input_sha256
+from liangxin.ledger._rows import LedgerRow, Recovery, input_sha256
 from liangxin.ledger._sqlite import PAGE, SqliteStore
 from liangxin.ledger._table import Line, insert, keep_input, select, select_bare
 
 _SMALLEST_ROW = 64
 """Bytes: a file has no more rows than its size divided by this."""
-
-
-@frozen(kw_only=True)
-class Recovery:
-    """
-    What was saved of a damaged ledger: `kept` rows, `bare` of them without their inputs.
-
-    `lost` rows could not be read; `lost_keys` names them, as far as that could be.  What they asked
-    for may have been paid: asking for it again may pay twice.
-    """
-
-    kept: int
-    bare: int
-    lost: int
-    lost_keys: tuple[str, ...]
 
 
 def recover(damaged: SqliteStore, new: SqliteStore) -> Recovery:

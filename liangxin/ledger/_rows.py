@@ -116,6 +116,21 @@ class LedgerRow:
     files: tuple[str, ...] = ()
 
 
+@frozen(kw_only=True)
+class Recovery:
+    """
+    What was saved of a damaged ledger: `kept` rows, `bare` of them without their inputs.
+
+    `lost` rows could not be read; `lost_keys` names them, as far as that could be.  What they asked
+    for may have been paid: asking for it again may pay twice.
+    """
+
+    kept: int
+    bare: int
+    lost: int
+    lost_keys: tuple[str, ...]
+
+
 # --- changes -----------------------------------------------------------------------------------
 
 
@@ -248,6 +263,9 @@ class Store(Protocol):
 
     def find(self, keys: Sequence[str]) -> dict[str, LedgerRow]:
         """Return the current rows of those keys that are known."""
+
+    def history(self, key: str) -> list[LedgerRow]:
+        """Return all rows of a key, in the order of planning; the last one is current."""
 
     def find_task(self, task_id: str) -> LedgerRow | None:
         """Return the row of a task, the newest if there are several, history included."""

@@ -70,16 +70,15 @@ def prepare(path: Path, version: int = len(STEPS)) -> None:
     try:
         size = _size_of_file(fd, path)
         header = os.read(fd, HEADER)
-        if not header:
-            os.fsync(fd)
     finally:
         os.close(fd)
+    rolls_back = _has_content(path, "-journal")  # the creation of the file was cut off
     if not header:
         _refuse_orphaned_log(path)
-        _sync_folder(path.parent)
-    elif not _has_content(path, "-journal"):  # else SQLite has to roll back first
+    elif not (rolls_back and header == bytes(HEADER)):
         refuse_foreign(path, header, version)
-        _refuse_short(path, header, size)
+        if not rolls_back:
+            _refuse_short(path, header, size)
 
 
 def _size_of_file(fd: int, path: Path) -> int:
@@ -143,17 +142,6 @@ _LEFT = "it was left as it is (`liangxin ledger recover` copies what can be read
 def damaged(path: Path, how: str) -> LedgerCorrupt:
     """The error for a ledger that is damaged."""
     return LedgerCorrupt(f"the ledger {path} is damaged: {how}; {_LEFT}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable; Windows does that by itself and cannot be asked."""
-    if os.name == "nt":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def connect(

@@ -238,6 +238,10 @@ class SqliteStore:
             found.update((line.row.key, line.row) for line in self._read(where, *some))
         return found
 
+    def history(self, key: str) -> list[LedgerRow]:
+        """Return all rows of a key, in the order of planning; the last one is current."""
+        return [line.row for line in self._read("key = ? ORDER BY rows.n", key)]
+
     def find_task(self, task_id: str) -> LedgerRow | None:
         """Return the row of a task, the newest if there are several, history included."""
         return self._newest("task_id = ?", task_id)
