@@ -39,8 +39,8 @@ _let_pyenv_find_them()
 
 
 def _install(session: nox.Session, group: str, *more: str) -> None:
-    """Install the package, editable, with its demo extra and a dependency group."""
-    session.install("-e", ".[demo]", *nox.project.dependency_groups(PROJECT, group), *more)
+    """Install the package, editable, with its extras and a dependency group."""
+    session.install("-e", ".[demo,parquet]", *nox.project.dependency_groups(PROJECT, group), *more)
 
 
 @nox.session(python=PYTHONS)
@@ -53,7 +53,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    claimed = [*CORE, *EXTRAS["cli"], *EXTRAS["emulator"]]
+    claimed = [*CORE, *EXTRAS["cli"], *EXTRAS["emulator"], *EXTRAS["parquet"]]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that
@@ -124,6 +124,31 @@ def soak(session: nox.Session) -> None:
     _install(session, "test")
     for backend in ("asyncio", "trio"):
         session.run("python", "tests/soak.py", "--backend", backend, *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill batches at every system call; `-- --points 200` for a share of it."""
+    _install(session, "test")
+    everything = ("--all", "--kills", "1000", "--json", "docs/crash.json")
+    session.run("python", "-m", "tests.crash", *(session.posargs or everything))
+    if not session.posargs:
+        session.run("python", "-m", "tests.crash.table", "docs/crash.json", "docs/_crash_table.inc")
+
+
+@nox.session
+def sabotage(session: nox.Session) -> None:
+    """Whether the tests notice each broken promise about money; `-- NAMES` for some of them."""
+    _install(session, "test")
+    session.run("python", "tests/sabotage.py", *session.posargs)
+
+
+@nox.session
+def money(session: nox.Session) -> None:
+    """Thousands of stories of a client and its ledger, new ones each time; `-- 500` for fewer."""
+    _install(session, "test")
+    stories = session.posargs[0] if session.posargs else "3000"
+    session.run("pytest", "tests/test_money_machine.py", env={"LIANGXIN_STORIES": stories})
 
 
 @nox.session

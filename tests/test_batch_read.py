@@ -442,7 +442,9 @@ HOSTILE: Mapping[str, bytes] = {
     "a float as an integer": b'{"model": "z-image", "input": {"prompt": "x", "seed": 1.0}}',
     "a broken limit": b'{"model": "flux-2-pro", "input": {"prompt": "x", "width": 1}}',
     "text as raw": b'{"model": "z-image", "raw": "true", "input": {"prompt": "x"}}',
-    "a body and an input": b'{"model": "z-image", "body": {}, "input": {"prompt": "x"}}',
+    "a body and a model": b'{"model": "x", "body": {"model": "z-image", "prompt": "x"}}',
+    "a body and an input": b'{"input": {}, "body": {"model": "z-image", "prompt": "x"}}',
+    "an endless number as the id": b'{"id": 1e999, "model": "z-image", "input": {"prompt": "x"}}',
     "a body that is text": b'{"custom_id": 1, "body": "z-image"}',
     "an empty body": b'{"custom_id": 1, "body": {}}',
     "a callback": b'{"model": "z-image", "input": {"prompt": "x"}, "callBackUrl": "https://e.x"}',
@@ -678,6 +680,12 @@ def test_a_header_that_cannot_be_used_is_an_error_of_the_file(
     assert "line" not in str(error)
 
 
+def test_a_table_may_be_longer_than_the_longest_row(table: Any) -> None:
+    row = f"{FOG},{'A' * (LONGEST_LINE // 4)}\n"
+    path = table("prompt,input_image\n" + row * 5)
+    assert check(path, model="flux-2-pro").total == 5
+
+
 def test_a_header_may_begin_with_a_byte_order_mark_and_hold_blanks(table: Any) -> None:
     assert inputs(table(f"\ufeffprompt , seed\n{FOG},1\n"), model="z-image") == [
         ZImage(prompt=FOG, seed=1)
@@ -701,6 +709,14 @@ def test_a_column_may_hold_the_input_as_json(table: Any) -> None:
 def test_a_field_in_the_input_and_in_a_column_is_an_error(table: Any) -> None:
     error = refused(table('input,seed\n"{""prompt"": ""x"", ""seed"": 3}",3\n'), model="z-image")
     assert "'seed' stands both in input and in a column of its own" in str(error)
+
+
+def test_a_column_that_is_for_raw_models_only_may_have_any_name(table: Any) -> None:
+    path = table(f"model,raw,prompt,brand_new\nz-image,no,{FOG},\nz-image,yes,{FOG},x\n")
+    assert inputs(path) == [
+        ZImage(prompt=FOG),
+        RawInput("z-image", {"prompt": FOG, "brand_new": "x"}),
+    ]
 
 
 def test_a_filled_cell_that_is_a_field_of_another_model_is_an_error(table: Any) -> None:
@@ -885,6 +901,21 @@ def test_a_column_of_maps_holds_the_input_as_text(parquet: Any) -> None:
     ]
 
 
+def test_a_field_in_a_map_and_in_a_column_is_an_error(parquet: Any) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    kind = arrow.map_(arrow.string(), arrow.string())
+    path = parquet({"input": arrow.array([[("prompt", FOG)]], kind), "prompt": ["another"]})
+    assert "'prompt' stands both in input and in a" in str(refused(path, model="z-image"))
+
+
+def test_an_empty_row_of_parquet_is_skipped_and_blanks_around_a_column_are_no_part_of_it(
+    parquet: Any,
+) -> None:
+    requests = list(read(parquet({" prompt ": [None, " ", FOG]}), model="z-image"))
+    assert requests[0].input == ZImage(prompt=FOG)
+    assert [request.line for request in requests] == [3]
+
+
 def test_a_column_of_json_holds_the_input(parquet: Any) -> None:
     path = parquet({"input": ['{"prompt": "{x}", "seed": 7}', '{"prompt": "a", "prompt": "b"}']})
     checked = check(path, model="z-image")
@@ -1035,7 +1066,7 @@ def test_a_file_is_closed_when_its_reader_is(lines: Any) -> None:
         warnings.simplefilter("error", ResourceWarning)
         requests = read(lines(GOOD, {**GOOD, "id": 2}))
         assert next(requests).key == "fog"
-        requests.close()  # type: ignore[attr-defined]  # it is a generator
+        requests.close()
 
 
 @pytest.mark.parametrize("path", [None, 7, b"posters.jsonl", [GOOD]])

@@ -23,7 +23,7 @@ from liangxin.ledger import (
 from tests.test_ledger_file import HOLD, program, set_version
 
 S = LedgerState
-ROWS = 1500
+ROWS = 1000
 PAGE = 4096
 
 
@@ -84,7 +84,7 @@ def test_wherever_a_page_is_gone_nothing_is_invented_and_what_is_lost_is_named(
     path = tmp_path / "posters.db"
     count = len(content) // PAGE
     kept = []
-    for page in [0, 1, 2, 3, *random.Random(1).sample(range(4, count), 25)]:
+    for page in [0, 1, 2, 3, *random.Random(1).sample(range(4, count), 12)]:
         start = page * PAGE
         path.write_bytes(content[:start] + bytes(PAGE) + content[start + PAGE :])
         recovery, saved = recovered(path)

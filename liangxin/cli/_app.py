@@ -17,7 +17,13 @@ from liangxin._version import __version__
 
 _COMMANDS = ("batch", "demo", "emulator", "ledger")
 
-_EXTRA_OF = {"rich": "cli", "PIL": "demo", "starlette": "demo", "uvicorn": "demo"}
+_EXTRA_OF = {
+    "rich": "cli",
+    "PIL": "demo",
+    "pyarrow": "parquet",
+    "starlette": "demo",
+    "uvicorn": "demo",
+}
 """Which extra brings a package that may be missing."""
 
 
