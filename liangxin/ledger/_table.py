@@ -32,6 +32,8 @@ _SELECT = f"SELECT rows.n, {', '.join(_COLUMNS)}"
 _INSERT = f"INSERT INTO rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _UPDATE = f"UPDATE rows SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE n = ?"
 
+_STATES = {state.value: state for state in LedgerState}
+
 
 class Line(NamedTuple):
     """A row, its number in the table, and that of its input, if that is stored."""
@@ -58,26 +60,45 @@ def one(db: sqlite3.Connection, where: str, value: object) -> Line | None:
     return next(iter(select(db, where, value)), None)
 
 
-def _line(n: int, key: str, *columns: Any) -> Line:
+def _line(*columns: Any) -> Line:
     try:
-        return Line(n, columns[3], _row(key, *columns))
-    except (ValueError, TypeError, AttributeError) as error:
+        return Line(columns[0], columns[5], _row(*columns))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise LedgerCorrupt(
-            f"the ledger's row of {quoted(key)} cannot be read: {in_words(error)}"
+            f"the ledger's row of {quoted(columns[1])} cannot be read: {in_words(error)}"
         ) from error
 
 
-def _row(key: str, ref: str, model: str, sha256: bytes, _: object, *others: Any) -> LedgerRow:
-    planned_at, current, state, task_id, token_sha256, *told = others
-    sent_at, answered_at, ended_at, http_status, reason, raw, urls, files, body = told
+def _row(
+    _n: int,
+    key: str,
+    ref: str,
+    model: str,
+    sha256: bytes,
+    _input_n: int | None,
+    planned_at: float,
+    current: int,
+    state: str,
+    task_id: str | None,
+    token_sha256: bytes | None,
+    sent_at: float | None,
+    answered_at: float | None,
+    ended_at: float | None,
+    http_status: int | None,
+    reason: str | None,
+    raw: bytes | None,
+    urls: str | None,
+    files: str | None,
+    body: str | None,
+) -> LedgerRow:
     return LedgerRow(
         key=key,
         ref=ref,
         model=model,
         input=None if body is None else json.loads(body),
         sha256=sha256.hex(),
-        state=LedgerState(state),
-        current=bool(current),
+        state=_STATES[state],
+        current=current == 1,
         task_id=task_id,
         token_sha256=token_sha256,
         planned_at=planned_at,
