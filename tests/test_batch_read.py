@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from liangxin import InferredLimitWarning, InputError
 from liangxin._tasks import RawInput
 from liangxin.batch import BadLine, Request, UnknownModelWarning, check, read
-from liangxin.batch._read import LONGEST_LINE, already_warned
+from liangxin.batch._reading.places import LONGEST_LINE
+from liangxin.batch._reading.reader import already_warned
 from liangxin.models import Flux2Pro, KlingV3Pro, NanoBananaPro, SeedreamV5LiteEdit, ZImage
 from liangxin.models._checks import CheckedInput
 

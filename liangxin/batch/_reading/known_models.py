@@ -1,0 +1,124 @@
+"""The model that a line names, and the fields that it has; a slip in either is an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from typing import Any
+
+from attrs import frozen
+
+from liangxin import models
+from liangxin._errors import InputError
+from liangxin._text import quoted
+from liangxin.batch._reading.errors import refused
+from liangxin.batch._reading.names import did_you_mean, is_name
+from liangxin.models._checks import CheckedInput
+from liangxin.models._rules import FieldFacts
+
+
+@frozen
+class Model:
+    """A model as a line names it; `known` is None where this version has no class for it."""
+
+    slug: str
+    known: type[CheckedInput] | None = None
+
+    @property
+    def facts(self) -> Mapping[str, FieldFacts]:
+        """What is known about its fields."""
+        return {} if self.known is None else models.facts(self.known)
+
+
+@cache
+def known_models() -> Mapping[str, Model]:
+    """The known models, by slug and by the name of the class."""
+    classes: list[type[CheckedInput]] = [getattr(models, name) for name in models.__all__]
+    known = [Model(each.slug, each) for each in classes]
+    return {**{each.slug: each for each in known}, **dict(zip(models.__all__, known, strict=True))}
+
+
+@cache
+def fields_of_all() -> frozenset[str]:
+    """The fields of all known models."""
+    return frozenset(name for model in known_models().values() for name in model.facts)
+
+
+def model_named(named: object, *, is_raw: bool = False) -> Model:
+    """The model that is named; a name that is close to that of a known one is an error."""
+    if isinstance(named, type) and issubclass(named, CheckedInput):
+        return Model(named.slug, named)
+    if not isinstance(named, str) or not is_name(named):
+        raise refused("model", named, "a slug, or the name of a class of liangxin.models")
+    if named in known_models():
+        return known_models()[named]
+    meant = None if is_raw else _slip_of(named)
+    if meant is not None:
+        raise InputError(
+            f"model is {quoted(named)}; did you mean {meant!r}?  If there is such a model, "
+            'say "raw": true beside it',
+            field="model",
+            value=named,
+            allowed=f"{meant!r}, or any name with raw",
+        )
+    return Model(named)
+
+
+@lru_cache(maxsize=1024)
+def _slip_of(name: str) -> str | None:
+    """
+    The slug that somebody who wrote `name` evidently meant.
+
+    Another number is another model, and so is a word more or less (flux-3-pro, kling-v3-omni-pro):
+    the Market has models that we do not know.
+    """
+    slugs = {_squeezed(model.slug): model.slug for model in known_models().values()}
+    squeezed = _squeezed(name)
+    if squeezed in slugs:
+        return slugs[squeezed]
+    for near in get_close_matches(squeezed, slugs, cutoff=0.8):
+        same_numbers = re.sub(r"\D", "", near) == re.sub(r"\D", "", squeezed)
+        if same_numbers and not _has_a_word_more(_words(name), _words(slugs[near])):
+            return slugs[near]
+    return None
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+|[0-9]+", name.lower()))
+
+
+def _has_a_word_more(one: set[str], other: set[str]) -> bool:
+    return (one <= other or other <= one) and any(len(word) > 2 for word in one ^ other)
+
+
+def require_known(model: type[CheckedInput], fields: Mapping[str, object]) -> None:
+    """Raise for a field that the model does not have."""
+    known = models.facts(model)
+    if fields.keys() <= known.keys():
+        return
+    name = next(name for name in fields if name not in known)
+    raise InputError(
+        f"{model.__name__} has no field {quoted(name)}{did_you_mean([name], known)}",
+        field=name,
+        value=fields[name],
+        allowed=f"the fields {', '.join(known)}",
+    )
+
+
+def typed_input(model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInput:
+    """The input, checked by its model; every required field must be there."""
+    require_known(model, fields)
+    for fact in models.facts(model).values():
+        if fact.required and fact.name not in fields:
+            raise InputError(
+                f"{model.__name__}.{fact.name} is missing",
+                field=fact.name,
+                allowed=f"a value ({fact.type}): the field is required",
+            )
+    return model(**fields)
