@@ -190,7 +190,11 @@ class Entry:
     async def sending(self) -> None:
         """Put on record that the first byte leaves; if this raises, it must not."""
         self._is_sending = True
-        await self._move(LedgerState.SENDING)
+        try:
+            await self._move(LedgerState.SENDING)
+        except LedgerError:
+            self._is_sending = False
+            raise
 
     async def accepted(self, task: Task, status: int) -> None:
         """Put the task on record; if that fails, say so wherever it can be said."""

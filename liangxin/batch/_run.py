@@ -19,7 +19,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -343,8 +343,12 @@ class _Undecided(AsyncIterator[_Item]):
             return False
         if row.state is LedgerState.FAILED:
             reason = "the batch was run again with retry_failed"
-            renew = Renew(key=row.key, ref=secrets.token_hex(16), at=now(), reason=reason)
-            await self._run.recorder.record(renew)
+            renew = Renew(
+                key=row.key, ref=secrets.token_hex(16), replaces=row.ref, at=now(), reason=reason
+            )
+            # Refused where the row has changed since it was read: planning it then tells how.
+            with suppress(LedgerError):
+                await self._run.recorder.record(renew)
         return row.state in (LedgerState.FAILED, LedgerState.REFUSED)
 
     def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:

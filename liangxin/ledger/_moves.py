@@ -102,6 +102,8 @@ def _news(move: Move) -> dict[str, Any]:
 
 def renewed(row: LedgerRow, renew: Renew) -> tuple[LedgerRow, LedgerRow]:
     """The row that becomes history, and the one that takes its place."""
+    if renew.replaces not in (None, row.ref):
+        raise LedgerError(f"{quoted(row.key)} was sent again meanwhile; it was left as it is")
     if row.state not in _RENEWABLE:
         raise LedgerError(
             f"{quoted(row.key)} is {row.state.value}; only a create that is ambiguous, failed or "

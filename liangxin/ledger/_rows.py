@@ -207,11 +207,14 @@ class Renew:
     The user's word that `key` is to be created again, as `ref`, although it may be paid already.
 
     Its current row must be ambiguous, failed or abandoned.  It stays as history (ambiguous becomes
-    resent), and a planned one with the same model, input and hash takes its place.
+    resent), and a planned one with the same model, input and hash takes its place.  `replaces` is
+    the create that the word was about, if it was about one: where another has taken its place
+    meanwhile, nothing is changed.
     """
 
     key: str = field(validator=_words)
     ref: str = field(validator=_words)
+    replaces: str | None = None
     at: float
     reason: str | None = None
 
