@@ -13,7 +13,7 @@ extensions = [
 ]
 html_theme = "furo"
 html_title = "liangxin"
-exclude_patterns = ["_build", "performance.md"]  # the latter until a full run is on record
+exclude_patterns = ["_build"]
 default_role = "code"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

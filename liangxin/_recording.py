@@ -67,6 +67,18 @@ class Recorder:
         self._limiter: anyio.CapacityLimiter | None = None
         self._idle = anyio.Event()
 
+    @property
+    def owes(self) -> int:
+        """How many things have happened that could not be written."""
+        return len(self._owed)
+
+    async def settled(self) -> None:
+        """Return when all is written, or known to be impossible to write for now."""
+        while self._running:
+            if self._idle.is_set():
+                self._idle = anyio.Event()
+            await self._idle.wait()
+
     async def record(self, change: Change, *, is_fact: bool = False) -> LedgerRow:
         """Return the row after the change when it is on the disk, or raise the `LedgerError`."""
         slip = self._put(change, is_fact)
@@ -94,9 +106,7 @@ class Recorder:
 
     async def aclose(self) -> None:
         """Return when all is written, or known to be impossible to write."""
-        while self._running:
-            self._idle = anyio.Event()
-            await self._idle.wait()
+        await self.settled()
         if self._owed:
             await self._write([])
 
@@ -208,8 +218,9 @@ class Entry:
                 f"task {task.id} ({printable(task.model, 60)}, key {quoted(self.key or self.ref)}) "
                 f"was accepted, and cannot be recorded: {exc}"
             )
-            log.critical(last_resort)
             print(last_resort, file=sys.stderr, flush=True)  # noqa: T201  # the log may go nowhere
+            if log.hasHandlers():  # else it would come out on standard error once more
+                log.critical(last_resort)
 
     async def settle(self, error: LiangxinError) -> None:
         """Put on record how a create ended that was not accepted."""

@@ -1,4 +1,4 @@
-"""Batches from files to files, on real sockets: what is on disk afterwards, and what a line says."""
+"""Batches from files to files, on real sockets: what is on disk afterwards, and each line."""
 
 from __future__ import annotations
 

@@ -111,7 +111,6 @@ class FullAtTheAnswer(Ledger):
         return super().apply(changes)
 
 
-@pytest.mark.xfail(reason="found by the campaign: the caller is told that all is well", strict=True)
 @pytest.mark.virtual_time
 async def test_a_batch_whose_last_answers_cannot_be_recorded_says_so_to_its_caller(
     client_of: Callable[..., liangxin.AsyncClient], tmp_path: Path

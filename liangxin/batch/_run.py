@@ -178,6 +178,13 @@ class BatchRun(AsyncIterator[Outcome]):
                     await self._land(outcome)
         except* Exception as failures:  # of the caller's own iterable, or a file that has changed
             self._failure = _first(failures)
+        else:
+            await self.recorder.settled()
+            if self.recorder.owes:
+                self.stop(
+                    f"the ledger could not be written in the end: {self.recorder.owes} changes are "
+                    "missing, and tasks that were accepted may be in doubt in the next run"
+                )
         finally:
             self._ended = True
             self._news.set()

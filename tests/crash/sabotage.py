@@ -1,0 +1,79 @@
+"""
+Ways to break the library in the child, each of which the campaign has to notice.
+
+Each name says what the library then does wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from liangxin import LedgerError
+from liangxin._files import Part
+from liangxin._recording import Entry
+from liangxin._tasks import Task
+from liangxin.ledger import _sqlite
+
+
+def _sends_before_it_records() -> None:
+    async def sending(self: Entry) -> None:
+        self._is_sending = True
+
+    Entry.sending = sending  # type: ignore[method-assign]
+
+
+def _sends_when_it_cannot_record() -> None:
+    honest = Entry.sending
+
+    async def sending(self: Entry) -> None:
+        try:
+            await honest(self)
+        except LedgerError:
+            return
+
+    Entry.sending = sending  # type: ignore[method-assign]
+
+
+def _records_no_acceptance() -> None:
+    async def accepted(self: Entry, task: Task, status: int) -> None:
+        self._is_sending = False
+
+    Entry.accepted = accepted  # type: ignore[method-assign]
+
+
+def _sends_again_after_a_crash() -> None:
+    def trust(db: sqlite3.Connection) -> None:
+        db.execute("UPDATE rows SET state = 'planned' WHERE state = 'sending'")
+
+    _sqlite._doubt_what_was_being_sent = trust
+
+
+def _pays_each_row_of_a_crash_again() -> None:
+    def forget(db: sqlite3.Connection) -> None:
+        db.execute("UPDATE rows SET state = 'planned' WHERE state != 'downloaded'")
+
+    _sqlite._doubt_what_was_being_sent = forget
+
+
+def _shows_half_a_file() -> None:
+    honest = Part._publish
+
+    def publish(self: Part, path: Path) -> None:
+        os.replace(self._path, path)
+        self._path = path
+        honest(self, path)
+
+    Part._publish = publish  # type: ignore[method-assign]
+
+
+SABOTAGES: Mapping[str, Callable[[], None]] = {
+    "sends before it records": _sends_before_it_records,
+    "sends when it cannot record": _sends_when_it_cannot_record,
+    "records no acceptance": _records_no_acceptance,
+    "sends again after a crash": _sends_again_after_a_crash,
+    "pays each row of a crash again": _pays_each_row_of_a_crash_again,
+    "shows half a file": _shows_half_a_file,
+}
