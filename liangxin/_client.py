@@ -324,7 +324,23 @@ class AsyncClient:
         self._check_open()
         if isinstance(task, Task) and task.is_final:
             return final_or_raise(task)
-        return await self._wait(_snapshot(task), timeout)
+        snapshot = _snapshot(task)
+        ended = anyio.Event()
+        news: list[Task | LiangxinError] = []
+
+        def listener(item: Task | LiangxinError) -> None:
+            if isinstance(item, LiangxinError) or item.is_final:
+                news.append(item)
+                ended.set()
+
+        self._poller.add(snapshot, listener, timeout=_checked_timeout(timeout))
+        try:
+            await ended.wait()
+        finally:
+            self._poller.remove(snapshot.id, listener)
+        if isinstance(news[0], LiangxinError):
+            raise news[0]
+        return final_or_raise(news[0])
 
     async def run(
         self,
@@ -478,24 +494,6 @@ class AsyncClient:
 
     async def _look_again(self, known: Task) -> Task:
         return await self._look(known.id, known)
-
-    async def _wait(self, task: Task, timeout: float | None) -> Task:
-        ended = anyio.Event()
-        news: list[Task | LiangxinError] = []
-
-        def listener(item: Task | LiangxinError) -> None:
-            if isinstance(item, LiangxinError) or item.is_final:
-                news.append(item)
-                ended.set()
-
-        self._poller.add(task, listener, timeout=_checked_timeout(timeout))
-        try:
-            await ended.wait()
-        finally:
-            self._poller.remove(task.id, listener)
-        if isinstance(news[0], LiangxinError):
-            raise news[0]
-        return final_or_raise(news[0])
 
     @asynccontextmanager
     async def _streaming(self, stream: OutcomeStream) -> AsyncIterator[AsyncIterator[Outcome]]:
