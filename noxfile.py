@@ -45,9 +45,10 @@ def _install(session: nox.Session, group: str, *more: str) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests, on every supported interpreter there is."""
+    """The tests, on every supported interpreter there is; the campaign on the first alone."""
     _install(session, "test")
-    session.run("pytest", *session.posargs)
+    share = () if session.python == PYTHONS[0] else ("-m", "not campaign")
+    session.run("pytest", *share, *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -59,7 +60,7 @@ def lowest(session: nox.Session) -> None:
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that
     # nothing is left open is for the newest versions to show.
     leaks = "ignore::pytest.PytestUnraisableExceptionWarning"
-    session.run("pytest", "-W", leaks, *session.posargs)
+    session.run("pytest", "-W", leaks, "-m", "not campaign", *session.posargs)
 
 
 def _lowest(requirement: Requirement) -> str:

@@ -25,6 +25,7 @@ KEY = "sk-test-0123456789"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run on clocks that jump")
+    config.addinivalue_line("markers", "campaign: long, and about the system, not the interpreter")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -31,7 +31,10 @@ from tests.crash.sabotage import SABOTAGES
 from tests.crash.tracer import Strike, why_not
 
 WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT)),
+]
 
 Calls = dict[str, Counter[str]]
 
