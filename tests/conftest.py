@@ -8,6 +8,7 @@ on clocks that jump, with the emulator in process on the same clock: minutes pas
 from __future__ import annotations
 
 import inspect
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,9 @@ KEY = "sk-test-0123456789"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell lets what it starts in the background ignore Ctrl-C, which several tests send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "virtual_time: run on clocks that jump")
     config.addinivalue_line("markers", "campaign: long, and about the system, not the interpreter")
 
