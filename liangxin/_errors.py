@@ -7,7 +7,7 @@ Every exception this package raises, in one tree.
     │   ├── PayloadTooLarge 413 · InvalidInput 422 · RateLimited 429 (retry_after)
     │   └── ServerError 5xx
     │       └── ServiceUnavailable 503 (retry_after)
-    ├── TransportError                            no usable answer; __cause__ is httpx's
+    ├── TransportError                            no usable answer; __cause__ says why
     │   ├── NotSent                               provably nothing left
     │   └── AmbiguousCreate                       may be accepted and charged
     ├── UnexpectedReply(raw)                      an answer that we cannot read
