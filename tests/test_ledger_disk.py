@@ -101,7 +101,10 @@ def outcomes(folder: Path, script: str, *watch: str) -> list[list[list[str] | No
     return [check(each) for each in sorted(folder.iterdir()) if each.is_dir()]
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and limits of POSIX")
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs fork and limits of POSIX"),
+]
 
 
 # --- full --------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from liangxin._errors import LedgerError
 from liangxin.ledger import Ledger
 from tests.powercut import NAME, Call, Chance, Disk, changes, expected, record
 
+pytestmark = pytest.mark.campaign
+
 TORN = (0.2, 0.7)
 """With which probability a sector reaches the disk, in folders that are torn at random."""
 

@@ -40,6 +40,8 @@ from liangxin.ledger import Change, Ledger, LedgerRow, LedgerState
 from tests.conftest import KEY
 from tests.virtual_time import JumpingLoop
 
+pytestmark = pytest.mark.campaign
+
 KEYS = "abcd"
 AWAY = 0.010
 """Seconds from the client to the service, and back."""
