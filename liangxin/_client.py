@@ -31,7 +31,7 @@ from liangxin._errors import (
     TaskLost,
     WaitTimeout,
 )
-from liangxin._many import Inputs, OutcomeStream
+from liangxin._many import Inputs, OutcomeStream, Start
 from liangxin._origin import Secret
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
@@ -388,15 +388,7 @@ class AsyncClient:
         def start(input: ModelInput, done: Done, source: object) -> Creation:
             return self._creations.start(input, None, done, source=source, recorder=self._recorder)
 
-        stream = OutcomeStream(
-            inputs,
-            max_in_flight=max_in_flight,
-            max_creating=2 * self._max_connections,
-            timeout=timeout,
-            start=start,
-            keep=self._creations.keep,
-            poller=self._poller,
-        )
+        stream = self._outcomes(inputs, start, self._creations.keep, max_in_flight, timeout)
         return self._streaming(stream)
 
     def batch(
@@ -495,6 +487,24 @@ class AsyncClient:
     async def _look_again(self, known: Task) -> Task:
         return await self._look(known.id, known)
 
+    def _outcomes(
+        self,
+        inputs: Iterable[object] | AsyncIterable[object],
+        start: Start,
+        keep: Callable[[Outcome], None],
+        max_in_flight: int,
+        timeout: float | None,
+    ) -> OutcomeStream:
+        return OutcomeStream(
+            inputs,
+            max_in_flight=max_in_flight,
+            max_creating=2 * self._max_connections,
+            timeout=timeout,
+            start=start,
+            keep=keep,
+            poller=self._poller,
+        )
+
     @asynccontextmanager
     async def _streaming(self, stream: OutcomeStream) -> AsyncIterator[AsyncIterator[Outcome]]:
         feeding = anyio.CancelScope()
@@ -530,18 +540,9 @@ class AsyncClient:
         if rules.out is not None:
             rules.out.mkdir(parents=True, exist_ok=True)
 
-        def stream_of(
-            items: AsyncIterator[object], start: Callable[..., Creation], max_in_flight: int
-        ) -> OutcomeStream:
-            return OutcomeStream(
-                items,
-                max_in_flight=max_in_flight,
-                max_creating=2 * self._max_connections,
-                timeout=timeout,
-                start=start,
-                keep=lambda outcome: None,  # it is in the ledger
-                poller=self._poller,
-            )
+        def stream_of(items: AsyncIterator[object], start: Start) -> OutcomeStream:
+            # What is not delivered is in the ledger, and need not be kept.
+            return self._outcomes(items, start, lambda outcome: None, rules.max_in_flight, timeout)
 
         async with self._recording(ledger) as recorder:
             run = BatchRun(

@@ -229,7 +229,7 @@ class Creations:
             self._keys.pop(name).set()
 
     async def _known_or_new(self, creation: Creation, entry: Entry) -> Task:
-        planned = await entry.plan(creation.request, creation.input.payload())
+        planned = await entry.plan(creation.request)
         if isinstance(planned, Task):
             return planned
         creation.request = planned

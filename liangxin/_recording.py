@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Callable
 from copy import copy
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import anyio
@@ -32,16 +31,11 @@ from liangxin._owned import OwnedTasks
 from liangxin._tasks import Task, TaskState
 from liangxin._text import printable, quoted
 from liangxin._wire import CreateRequest, leaf_of
-from liangxin.ledger import Change, LedgerRow, LedgerState, Move, Plan, Store, input_sha256
+from liangxin.ledger import Change, LedgerRow, LedgerState, Move, Plan, Store, input_sha256, now
 
 log = logging.getLogger("liangxin")
 
 T = TypeVar("T")
-
-
-def now() -> float:
-    """Unix seconds: a ledger outlives every monotonic clock."""
-    return datetime.now(UTC).timestamp()
 
 
 @define(eq=False)
@@ -172,7 +166,7 @@ class Entry:
         self.ref = ""
         self._is_sending = False
 
-    async def plan(self, request: CreateRequest, fields: dict[str, object]) -> Task | CreateRequest:
+    async def plan(self, request: CreateRequest) -> Task | CreateRequest:
         """
         Put the intention on record, and return the request as it is to be sent.
 
@@ -185,8 +179,8 @@ class Entry:
                 key=self.key or request.client_ref,
                 ref=request.client_ref,
                 model=request.model,
-                input=fields,
-                sha256=input_sha256(request.model, fields),
+                input=request.fields,
+                sha256=input_sha256(request.model, request.fields),
                 at=now(),
             )
         )
@@ -199,12 +193,11 @@ class Entry:
 
     async def sending(self) -> None:
         """Put on record that the first byte leaves; if this raises, it must not."""
-        self._is_sending = True
-        try:
+        # Not left before it is known whether the row is ours: another client over the same ledger
+        # may be sending this key, and must not find its row planned again by us.
+        with anyio.CancelScope(shield=True):
             await self._move(LedgerState.SENDING)
-        except LedgerError:
-            self._is_sending = False
-            raise
+        self._is_sending = True
 
     async def accepted(self, task: Task, status: int) -> None:
         """Put the task on record; if that fails, say so wherever it can be said."""

@@ -17,9 +17,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio
+from attrs import evolve
 
 from liangxin._connection import Connection, DirectConnection, Evidence
-from liangxin._errors import LiangxinError, NotSent, TransportError
+from liangxin._errors import LiangxinError, NotSent, TransportError, UnexpectedReply
 from liangxin._origin import Secret, default_tls, parse_base_url, proxy_for, tls_context
 from liangxin._text import in_words, printable
 from liangxin._version import __version__
@@ -36,6 +37,9 @@ KEEP_IDLE = 4.0
 """Seconds that an idle connection is kept: less than the 5 s after which common servers hang up."""
 FRESH = 2.0
 """A create goes out only on a connection that was idle for less, or on a new one."""
+
+_SHORTEST_SECRET = 12
+"""Shorter keys are an emulator's, and may be part of any word."""
 
 
 class _Permits:
@@ -102,6 +106,7 @@ class Transport:
             (b"User-Agent", f"liangxin-python/{__version__}".encode()),
             (b"Authorization", f"Bearer {api_key.reveal()}".encode()),
         ]
+        self._api_key = api_key
         self._shared = None if transport is None else self._bridged(transport)
 
     @property
@@ -130,11 +135,15 @@ class Transport:
                 # A conversation that broke off may leave anything behind: its connection goes.
                 if connection is not self._shared:
                     await connection.aclose()
+                if isinstance(exc, UnexpectedReply):
+                    exc.raw = self._redacted(exc.raw)
                 if isinstance(exc, LiangxinError) or not isinstance(exc, Exception):
                     raise
                 # Any exception at all: what is not proven unsent may have cost money, also when a
                 # transport of the user's own raises what nobody knows.
                 raise self._explained(exc, evidence, timeout) from exc
+            finally:
+                evidence.body = self._redacted(evidence.body)
             await self._give_back(connection)
         finally:
             self.in_use -= 1
@@ -142,7 +151,13 @@ class Transport:
         if log.isEnabledFor(logging.DEBUG):
             target, size = printable(request.target), len(reply.body)
             log.debug("%s %s: %d, %d bytes", request.method, target, reply.status, size)
-        return reply
+        body = self._redacted(reply.body)
+        return reply if body is reply.body else evolve(reply, body=body)
+
+    def _redacted(self, body: bytes) -> bytes:
+        """An answer without our key, which some services repeat in their errors."""
+        key = self._api_key.reveal().encode()
+        return body if len(key) < _SHORTEST_SECRET else body.replace(key, b"[the API key]")
 
     def _explained(self, exc: Exception, evidence: Evidence, timeout: float) -> TransportError:
         why = f"no answer within {timeout:g} s" if isinstance(exc, TimeoutError) else in_words(exc)

@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import Any, TypeGuard, cast
 from urllib.parse import quote
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from liangxin import _errors as errors
 from liangxin._errors import APIError, InputError, UnexpectedReply
@@ -58,6 +58,8 @@ class CreateRequest(Request):
 
     model: str = ""
     client_ref: str = ""
+    fields: Mapping[str, object] = field(factory=dict, repr=False)
+    """The input as it is in the body."""
 
     @property
     def sha256(self) -> str:
@@ -82,15 +84,7 @@ def create_request(
             value=input,
             allowed="a class of liangxin.models, or RawInput",
         )
-    try:
-        slug, fields = input.slug, input.payload()
-    except Exception as exc:  # of a class of the user's own: one bad input must not stop the rest
-        raise InputError(
-            f"{type(input).__name__} does not say what to send: {in_words(exc)}",
-            field="input",
-            value=input,
-            allowed="a class with a slug and a payload()",
-        ) from exc
+    slug, fields = asked_for(input)
     call: dict[str, object] = {"model": slug}
     if callback_url is not None:
         call["callBackUrl"] = _checked_callback_url(callback_url)
@@ -107,7 +101,21 @@ def create_request(
         ),
         model=slug,
         client_ref=client_ref,
+        fields=fields,
     )
+
+
+def asked_for(input: ModelInput) -> tuple[str, dict[str, object]]:
+    """The slug and the fields of an input; a user's class that fails at that is an `InputError`."""
+    try:
+        return input.slug, input.payload()
+    except Exception as exc:  # one bad input must not stop the rest
+        raise InputError(
+            f"{type(input).__name__} does not say what to send: {in_words(exc)}",
+            field="input",
+            value=input,
+            allowed="a class with a slug and a payload()",
+        ) from exc
 
 
 def record_request(task_id: str) -> Request:

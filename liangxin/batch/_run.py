@@ -42,13 +42,14 @@ from liangxin._errors import (
 )
 from liangxin._many import Drawn, OutcomeStream
 from liangxin._owned import OwnedTasks
-from liangxin._recording import Recorder, now, refusal_of, task_of
+from liangxin._recording import Recorder, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
+from liangxin._wire import asked_for
 from liangxin.batch._lines import OutcomeLines
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
-from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256
+from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256, now
 
 Named: TypeAlias = Request | tuple[str, ModelInput]
 Requests: TypeAlias = str | os.PathLike[str] | Iterable[Named] | AsyncIterable[Named]
@@ -103,7 +104,7 @@ class BatchRun(AsyncIterator[Outcome]):
         self._start = start
         self._download = download
         self._undecided = _Undecided(self)
-        self._stream = stream_of(self._undecided, self._begin, rules.max_in_flight)
+        self._stream = stream_of(self._undecided, self._begin)
         self._creating: set[Creation] = set()
         self._flying: set[_Item] = set()
         self._ready: deque[Outcome] = deque()
@@ -340,14 +341,16 @@ class _Undecided(AsyncIterator[_Item]):
                 self._items.append(_Item(request, is_new=True))
             elif row.state is LedgerState.ACCEPTED:
                 self._items.append(_Item(request, is_new=False))
-            elif await self._is_to_be_renewed(row):
+            elif await self._is_to_be_renewed(request, row):
                 self._items.append(_Item(request, is_new=True))
             else:
                 await self._run.tell(self._outcome_of(request, row))
 
-    async def _is_to_be_renewed(self, row: LedgerRow) -> bool:
+    async def _is_to_be_renewed(self, request: Request, row: LedgerRow) -> bool:
         if not self._run.rules.retry_failed or self._run.report.stopped is not None:
             return False
+        if _sha256_of(request) != row.sha256:
+            return False  # a conflict, which is told; the row stays as it is
         if row.state is LedgerState.FAILED:
             reason = "the batch was run again with retry_failed"
             renew = Renew(
@@ -380,8 +383,7 @@ class _Undecided(AsyncIterator[_Item]):
         )
 
     def _refuse_other_input(self, request: Request, row: LedgerRow) -> None:
-        asked = request.sha256 or input_sha256(request.input.slug, request.input.payload())
-        if asked != row.sha256:
+        if _sha256_of(request) != row.sha256:
             raise LedgerConflict(
                 f"the key {quoted(row.key)} is in the ledger, {row.state.value}, with another "
                 "input: give the new request a key of its own",
@@ -435,6 +437,16 @@ class _Source:
         async for each in self._trickle:
             return [_request(each)]
         return []
+
+
+def _sha256_of(request: Request) -> str | None:
+    """The hash of what is asked for; None of an input that does not say."""
+    if request.sha256 is not None:
+        return request.sha256
+    try:
+        return input_sha256(*asked_for(request.input))
+    except InputError:
+        return None
 
 
 def _request(named: object) -> Request:

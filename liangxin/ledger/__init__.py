@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from attrs import frozen
 
@@ -49,7 +49,13 @@ __all__ = [
     "SqliteStore",
     "Store",
     "input_sha256",
+    "now",
 ]
+
+
+def now() -> float:
+    """Unix seconds: a ledger outlives every monotonic clock."""
+    return datetime.now(UTC).timestamp()
 
 
 @frozen(kw_only=True)
@@ -114,7 +120,7 @@ class Ledger(SqliteStore):
             Renew(
                 key=key,
                 ref=secrets.token_hex(16),
-                at=time.time(),
+                at=now(),
                 reason="resent by the user's word",
             )
         )
@@ -137,7 +143,7 @@ class Ledger(SqliteStore):
             raise LedgerError(f"there is no key {quoted(key)} in {self.path}")
         if row.state is not LedgerState.AMBIGUOUS:
             raise LedgerError(f"{quoted(key)} is {row.state.value}: there is no doubt to settle")
-        return self._made(Move(ref=row.ref, to=to, at=time.time(), task_id=task))
+        return self._made(Move(ref=row.ref, to=to, at=now(), task_id=task))
 
     def _made(self, change: Change) -> LedgerRow:
         (outcome,) = self.apply([change])

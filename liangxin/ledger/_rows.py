@@ -222,13 +222,16 @@ class Renew:
 Change: TypeAlias = Plan | Move | Renew
 
 
+_canonical = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
 def input_sha256(model: str, input: Mapping[str, object]) -> str:
     """Return the hash that tells whether two requests ask for the same: of canonical JSON."""
     asked = {"model": model, "input": input}
     try:
-        text = json.dumps(
-            asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        text = _canonical(asked).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"the input of {quoted(model)} cannot be written as JSON: {error}",
@@ -236,7 +239,7 @@ def input_sha256(model: str, input: Mapping[str, object]) -> str:
             value=input,
             allowed="JSON values",
         ) from error
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text).hexdigest()
 
 
 class Store(Protocol):

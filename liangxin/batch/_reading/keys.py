@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 
 from attrs import Factory, define
 
 from liangxin._errors import InputError
 from liangxin._tasks import ModelInput
-from liangxin._text import printable, quoted
+from liangxin._text import quoted
 from liangxin.batch._reading.errors import refused
 from liangxin.batch._reading.names import LONGEST_KEY, is_name
-
-_canonical = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-).encode
+from liangxin.ledger import input_sha256
 
 
 @define(eq=False)
@@ -59,16 +55,8 @@ class Keys:
 
 
 def digest_of(input: ModelInput) -> bytes:
-    """The hash of the model and its input, the same as `ledger.input_sha256`."""
-    try:
-        asked = _canonical({"model": input.slug, "input": input.payload()})
-        return sha256(asked.encode()).digest()
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise InputError(
-            f"the input cannot be written as JSON: {printable(exc)}",
-            field="input",
-            allowed="text, finite numbers, true, false, null, lists and objects of these",
-        ) from None
+    """The hash of the model and its input: `ledger.input_sha256`, as bytes."""
+    return bytes.fromhex(input_sha256(input.slug, input.payload()))
 
 
 def _key(id: object) -> str:
