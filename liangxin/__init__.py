@@ -17,6 +17,7 @@ from liangxin._errors import (
     APIError,
     BadRequest,
     Blocked,
+    CallbackRejected,
     ClientStateError,
     Corrupt,
     DownloadError,
@@ -49,7 +50,7 @@ from liangxin._errors import (
 from liangxin._version import __version__
 
 if TYPE_CHECKING:
-    from liangxin import batch, ledger, models
+    from liangxin import batch, callbacks, ledger, models
     from liangxin._client import AsyncClient
     from liangxin._sync import Client
     from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
@@ -61,6 +62,7 @@ __all__ = [
     "AsyncClient",
     "BadRequest",
     "Blocked",
+    "CallbackRejected",
     "Client",
     "ClientStateError",
     "Corrupt",
@@ -99,6 +101,7 @@ __all__ = [
     "WaitTimeout",
     "__version__",
     "batch",
+    "callbacks",
     "ledger",
     "models",
 ]
@@ -117,7 +120,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name in ("batch", "ledger", "models"):
+    if name in ("batch", "callbacks", "ledger", "models"):
         return import_module(f"liangxin.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'liangxin' has no attribute {name!r}")

@@ -43,11 +43,13 @@ from liangxin._transport import Transport
 if TYPE_CHECKING:
     import httpx
 
+    from liangxin._callbacks import Callbacks
     from liangxin._creation import Creation, Done
     from liangxin._download import Downloader
     from liangxin._recording import Recorder
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named, Requests, Rules
+    from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
 
 log = logging.getLogger("liangxin")
@@ -80,6 +82,11 @@ class AsyncClient:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `callbacks` is a `CallbackReceiver`: every create then gives an address of its own there, unless
+    it was given a `callback_url`, and a callback makes the client look at the task at once.  It
+    still looks by itself, the less the more callbacks arrive; where the answer to a create was
+    lost, a callback may find its task.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -102,6 +109,7 @@ class AsyncClient:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        callbacks: CallbackReceiver | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -132,6 +140,7 @@ class AsyncClient:
         self._durations_file = None if durations is None else Path(durations)
         self._durations = _load_durations(self._durations_file)
         self._budget = PollBudget(poll_budget)
+        self._callbacks = None if callbacks is None else self._expecting(callbacks)
         self._poller = Poller(
             self._look_again,
             self._owned,
@@ -144,6 +153,7 @@ class AsyncClient:
             durations=self._durations,
             max_workers=max_connections,
             ended=self._ended,
+            callback_share=self._callbacks.share_of if self._callbacks else lambda task_id: 0.0,
         )
         self._creations = Creations(
             self._transport,
@@ -152,12 +162,14 @@ class AsyncClient:
             max_retries=max_retries,
             rate_limit=_rate_window(rate_limit),
             accepted=self._poller.created,
+            callbacks=self._callbacks,
         )
         self._ledger = ledger
         self._recorder: Recorder | None = None
         self._recorders: list[Recorder] = []
         """Those of our own ledger and of the batches that run over others."""
         self._ledgers = AsyncExitStack()
+        self._open_parts = AsyncExitStack()
         self._downloader: Downloader | None = None
         self._opened = False
         self._closed = False
@@ -166,13 +178,13 @@ class AsyncClient:
         if self._opened:
             raise ClientStateError("a client is opened once; make another one")
         self._opened = True
-        await self._owned.__aenter__()
-        if self._ledger is not None:
-            try:
+        async with AsyncExitStack() as opened:
+            await opened.enter_async_context(self._owned)
+            if self._callbacks is not None:
+                await opened.enter_async_context(self._callbacks)
+            if self._ledger is not None:
                 await self._open_ledger(self._ledger)
-            except BaseException:
-                await self._owned.__aexit__(None, None, None)
-                raise
+            self._open_parts = opened.pop_all()
         return self
 
     async def __aexit__(
@@ -186,7 +198,7 @@ class AsyncClient:
             with anyio.CancelScope(shield=True):
                 await self.aclose()
         finally:
-            await self._owned.__aexit__(exc_type, exc, traceback)
+            await self._open_parts.aclose()
 
     async def aclose(self) -> None:
         """
@@ -198,6 +210,8 @@ class AsyncClient:
         """
         self._closed = True
         await self._creations.aclose()
+        if self._callbacks is not None:
+            self._callbacks.close()
         self._poller.close()
         await self._ledgers.aclose()
         await self._owned.cancel()
@@ -233,6 +247,7 @@ class AsyncClient:
             poll_rate=self._budget.rate,
             poll_price=self._budget.price,
             create_rate=self._creations.admission.rate,
+            callback_share=self._callbacks.share if self._callbacks else None,
             connections=self._transport.open_connections,
             busy_connections=self._transport.in_use,
             durations={
@@ -478,6 +493,17 @@ class AsyncClient:
 
     # --- below the verbs -------------------------------------------------------------------
 
+    def _expecting(self, receiver: CallbackReceiver) -> Callbacks:
+        from liangxin._callbacks import Callbacks
+
+        return Callbacks(
+            receiver,
+            self._owned,
+            look=self._look,
+            hint=lambda task_id: self._poller.hint(task_id),
+            follow=lambda task: self._poller.add(task, lambda news: None),
+        )
+
     async def _look(self, task: str, known: Task | None = None) -> Task:
         reply = await self._transport.exchange(
             wire.record_request(task), lane="look", timeout=self._timeout
@@ -593,15 +619,21 @@ class AsyncClient:
         await recorder.run(store.open)
         self._recorders.append(recorder)
         try:
+            if self._callbacks is not None:
+                await self._callbacks.load(recorder)
             yield recorder
         finally:
             with anyio.CancelScope(shield=True):
+                if self._callbacks is not None:
+                    self._callbacks.unload(recorder)
                 await recorder.aclose()
                 self._recorders.remove(recorder)
                 if not was_open:
                     await recorder.run(store.close)
 
     def _ended(self, task: Task) -> None:
+        if self._callbacks is not None:
+            self._callbacks.ended(task)
         for recorder in self._recorders:
             recorder.ended(task)
 

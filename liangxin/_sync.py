@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
+    from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
 
 
@@ -50,6 +51,11 @@ class Client:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `callbacks` is a `CallbackReceiver`: every create then gives an address of its own there, unless
+    it was given a `callback_url`, and a callback makes the client look at the task at once.  It
+    still looks by itself, the less the more callbacks arrive; where the answer to a create was
+    lost, a callback may find its task.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -76,6 +82,7 @@ class Client:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        callbacks: CallbackReceiver | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -95,6 +102,7 @@ class Client:
             poll_interval=poll_interval,
             durations=durations,
             ledger=ledger,
+            callbacks=callbacks,
             proxy=proxy,
             verify=verify,
             transport=transport,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
+    from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
 
 
