@@ -229,12 +229,13 @@ class Creations:
 
     async def _settled(self, creation: Creation, error: LiangxinError) -> Task | LiangxinError:
         """What became of a create that was not accepted, on record."""
+        task = None
         if isinstance(error, AmbiguousCreate) and creation.ticket is not None:
             with anyio.move_on_after(SEARCH):
                 task = await creation.ticket.found()  # a callback may have been quicker
-                if task is not None:
-                    await self._accept(creation, task, None)
-                    return task
+        if task is not None:
+            await self._accept(creation, task, None)
+            return task
         if creation.entry is not None:
             await creation.entry.settle(error)
         return error
@@ -255,11 +256,9 @@ class Creations:
             await creation.entry.recorder.settling(creation.entry.ref)(task)
         if not creation.is_on_record:
             ref = creation.request.client_ref
-            doubts = [
-                each for each in self.unclaimed if getattr(each.error, "client_ref", 0) == ref
-            ]
-            for each in doubts:
-                self.unclaimed.remove(each)
+            doubtful = [getattr(each.error, "client_ref", None) == ref for each in self.unclaimed]
+            if True in doubtful:
+                del self.unclaimed[doubtful.index(True)]
             self.unclaimed.append(creation.outcome(task))
 
     async def _recorded(self, creation: Creation) -> Task:

@@ -49,7 +49,7 @@ LOST_ANSWERS = 3
 REMEMBERED = 10_000
 """Of how many tasks that nobody waits for yet the time of creation, or of a hint, is kept."""
 HINT_PAUSE = 1.0
-"""Seconds at least between a look and another one that is due to a hint."""
+"""Seconds at least between two looks that are due to hints."""
 REFUSALS = 3
 """How many answers in a row must refuse the key before that is believed."""
 
@@ -74,12 +74,12 @@ class _Row:
     unknown: int = 0
     unknown_since: float = 0.0
     looked: bool = False
-    looked_at: float = -math.inf
-    """When the last look left."""
     hinted_at: float | None = None
-    """When we were told that it had ended."""
+    """When we were first told that it had ended."""
     is_hinted: bool = False
-    """Whether that was in the middle of a look."""
+    """Whether no look has left since we were told."""
+    heeded_at: float = -math.inf
+    """When the last look left because of that."""
     running_at: float = 0.0
     """The age at which it was last known to run."""
     density: float = 0.0
@@ -193,10 +193,9 @@ class Poller:
             return False
         if row.hinted_at is None:
             row.hinted_at = now
-        if row.ticket == 0:
-            row.is_hinted = True
-        else:
-            self._plan(row, _after_hint(row, now))
+        row.is_hinted = True
+        if row.ticket != 0:  # else in the middle of a look, which may have left too early
+            self._plan(row, _due_by_hint(row, now))
         return True
 
     def remove(self, task_id: str, listener: Listener) -> None:
@@ -255,7 +254,8 @@ class Poller:
         self._budget.spend(now)
         row = heapq.heappop(self._due)[2]
         row.ticket = 0
-        row.looked_at = now
+        if row.is_hinted:
+            row.is_hinted, row.heeded_at = False, now
         return row
 
     def _plan(self, row: _Row, due: float) -> None:
@@ -369,8 +369,7 @@ class Poller:
     def _again(self, row: _Row) -> None:
         now = anyio.current_time()
         pause = self._pause_of(row, now - row.since)
-        self._plan(row, _after_hint(row, now) if row.is_hinted else now + pause)
-        row.is_hinted = False
+        self._plan(row, _due_by_hint(row, now) if row.is_hinted else now + pause)
 
     def _pause_of(self, row: _Row, age: float) -> float:
         price = self._budget.price
@@ -411,9 +410,9 @@ def _remember(memory: dict[str, T], task_id: str, value: T) -> None:
         del memory[next(iter(memory))]
 
 
-def _after_hint(row: _Row, now: float) -> float:
+def _due_by_hint(row: _Row, now: float) -> float:
     """When to look at a task of which we were told: ahead of all others, but not too often."""
-    soonest = row.looked_at + HINT_PAUSE
+    soonest = row.heeded_at + HINT_PAUSE
     return soonest if soonest > now else -math.inf
 
 

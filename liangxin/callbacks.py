@@ -132,6 +132,11 @@ class CallbackReceiver:
         """Where the service can reach it, without a trailing slash."""
         return self._public_url
 
+    @property
+    def expected(self) -> int:
+        """How many tokens are good now: of tasks under way, in doubt, or ended lately."""
+        return len(self._tickets)
+
     def handle(self, method: str, path: str, headers: Headers, body: bytes) -> int:
         """
         Take a callback that a framework has received, and return the HTTP status to answer.
