@@ -126,6 +126,8 @@ class Callbacks:
         self._doubts: dict[bytes, Ticket] = {}
         self._past: deque[Ticket] = deque()
         self._share = CallbackShare()
+        self._arrived: deque[tuple[Ticket, str | None]] = deque()
+        self._news = anyio.Event()
         self._portal: BlockingPortal | None = None
         self._thread: int | None = None
         self._closed = False
@@ -133,6 +135,7 @@ class Callbacks:
     async def __aenter__(self) -> Callbacks:
         self._thread = threading.get_ident()
         self._portal = await BlockingPortal().__aenter__()
+        self._owned.start(self._run)
         return self
 
     async def __aexit__(
@@ -243,16 +246,22 @@ class Callbacks:
     # --- a callback ------------------------------------------------------------------------
 
     def deliver(self, ticket: Ticket, named: str | None) -> None:
-        """Take in a callback, in the thread of the client's loop."""
+        """Hand a callback to the client's loop, from wherever it came."""
+        self._arrived.append((ticket, named))
         if threading.get_ident() == self._thread:
-            self._take(ticket, named)
+            self._news.set()
         elif self._portal is not None:
             with suppress(RuntimeError):  # the client has closed meanwhile
-                self._portal.start_task_soon(self._take, ticket, named)
+                self._portal.start_task_soon(lambda: self._news.set())
+
+    async def _run(self) -> None:
+        while True:
+            self._news = anyio.Event()
+            while self._arrived:
+                self._take(*self._arrived.popleft())
+            await self._news.wait()
 
     def _take(self, ticket: Ticket, named: str | None) -> None:
-        if self._closed:
-            return
         was_told, ticket.was_told = ticket.was_told, True
         if ticket.is_past:
             if ticket.ended_at is not None and not was_told:
