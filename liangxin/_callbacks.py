@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
-from anyio.from_thread import BlockingPortal
 from attrs import define
 
 from liangxin import _wire as wire
 from liangxin._errors import LiangxinError
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import CallbackShare, retry_delays
+from liangxin._soon import soon_in_this_loop
 from liangxin._tasks import Task
 from liangxin._text import printable, quoted
 
@@ -128,24 +126,14 @@ class Callbacks:
         self._share = CallbackShare()
         self._arrived: deque[tuple[Ticket, str | None]] = deque()
         self._news = anyio.Event()
-        self._portal: BlockingPortal | None = None
-        self._thread: int | None = None
+        self._soon: Callable[[Callable[[], object]], object] = lambda work: None
+        """Has something done in the client's loop, which is not there before it is opened."""
         self._closed = False
 
-    async def __aenter__(self) -> Callbacks:
-        self._thread = threading.get_ident()
-        self._portal = await BlockingPortal().__aenter__()
+    def open(self) -> None:
+        """Begin to take in what arrives, in the loop that runs now."""
+        self._soon = soon_in_this_loop()
         self._owned.start(self._run)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._portal is not None
-        await self._portal.__aexit__(None, None, None)
 
     def close(self) -> None:
         """Expect nothing any more."""
@@ -248,11 +236,8 @@ class Callbacks:
     def deliver(self, ticket: Ticket, named: str | None) -> None:
         """Hand a callback to the client's loop, from wherever it came."""
         self._arrived.append((ticket, named))
-        if threading.get_ident() == self._thread:
-            self._news.set()
-        elif self._portal is not None:
-            with suppress(RuntimeError):  # the client has closed meanwhile
-                self._portal.start_task_soon(lambda: self._news.set())
+        with suppress(RuntimeError):  # the client's loop has ended
+            self._soon(lambda: self._news.set())
 
     async def _run(self) -> None:
         while True:

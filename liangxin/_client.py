@@ -169,7 +169,6 @@ class AsyncClient:
         self._recorders: list[Recorder] = []
         """Those of our own ledger and of the batches that run over others."""
         self._ledgers = AsyncExitStack()
-        self._open_parts = AsyncExitStack()
         self._downloader: Downloader | None = None
         self._opened = False
         self._closed = False
@@ -178,13 +177,15 @@ class AsyncClient:
         if self._opened:
             raise ClientStateError("a client is opened once; make another one")
         self._opened = True
-        async with AsyncExitStack() as opened:
-            await opened.enter_async_context(self._owned)
-            if self._callbacks is not None:
-                await opened.enter_async_context(self._callbacks)
-            if self._ledger is not None:
+        await self._owned.__aenter__()
+        if self._ledger is not None:
+            try:
                 await self._open_ledger(self._ledger)
-            self._open_parts = opened.pop_all()
+            except BaseException:
+                await self._owned.__aexit__(None, None, None)
+                raise
+        if self._callbacks is not None:
+            self._callbacks.open()
         return self
 
     async def __aexit__(
@@ -198,7 +199,7 @@ class AsyncClient:
             with anyio.CancelScope(shield=True):
                 await self.aclose()
         finally:
-            await self._open_parts.aclose()
+            await self._owned.__aexit__(exc_type, exc, traceback)
 
     async def aclose(self) -> None:
         """

@@ -431,6 +431,17 @@ async def test_what_is_on_record_is_brought_to_its_end_although_nobody_waits(
     assert row.urls
 
 
+async def test_a_ledger_that_cannot_be_opened_leaves_nothing_behind(
+    scene: Scene, tmp_path: Path
+) -> None:
+    file = tmp_path / "posters.db"
+    file.write_bytes(b"not a ledger" * 100)
+    with anyio.fail_after(5):
+        with pytest.raises(liangxin.LedgerCorrupt):
+            async with scene.client(ledger=file):
+                raise AssertionError("opened")
+
+
 # --- doubts ------------------------------------------------------------------------------------
 
 
