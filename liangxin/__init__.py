@@ -52,6 +52,7 @@ from liangxin._version import __version__
 if TYPE_CHECKING:
     from liangxin import batch, callbacks, ledger, models
     from liangxin._client import AsyncClient
+    from liangxin._policy import DownloadPolicy, DownloadProgress
     from liangxin._sync import Client
     from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
     from liangxin.ledger import Ledger
@@ -67,6 +68,8 @@ __all__ = [
     "ClientStateError",
     "Corrupt",
     "DownloadError",
+    "DownloadPolicy",
+    "DownloadProgress",
     "Forbidden",
     "InferredLimitWarning",
     "InputError",
@@ -109,6 +112,8 @@ __all__ = [
 _LATER = {
     "AsyncClient": "_client",
     "Client": "_sync",
+    "DownloadPolicy": "_policy",
+    "DownloadProgress": "_policy",
     "Ledger": "ledger",
     "ModelInput": "_tasks",
     "Outcome": "_tasks",

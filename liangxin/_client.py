@@ -35,6 +35,7 @@ from liangxin._many import Inputs, OutcomeStream, Start
 from liangxin._origin import Secret
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
+from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._poller import Poller
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
 from liangxin._text import in_words
@@ -87,6 +88,8 @@ class AsyncClient:
     still looks by itself, the less the more callbacks arrive; where the answer to a create was
     lost, a callback may find its task.
 
+    `download_policy` says what a download may take, and from whom.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -110,6 +113,7 @@ class AsyncClient:
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
         callbacks: CallbackReceiver | None = None,
+        download_policy: DownloadPolicy | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -164,6 +168,7 @@ class AsyncClient:
             accepted=self._poller.created,
             callbacks=self._callbacks,
         )
+        self._download_policy = download_policy
         self._ledger = ledger
         self._recorder: Recorder | None = None
         self._recorders: list[Recorder] = []
@@ -481,18 +486,67 @@ class AsyncClient:
         leaf of `DownloadError`.
         """
         self._check_open()
+        return await self._downloads().download(final_or_raise(task), Path(to), name=name)
+
+    async def watch_download(
+        self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
+    ) -> AsyncIterator[DownloadProgress]:
+        """
+        Save all results as `download` does, and yield how far that is.
+
+        As often as it is asked for, and at least once for each file, when it is in its place.
+        Whoever leaves early ends the download; files that are whole stay.
+        """
+        self._check_open()
+        progress: deque[DownloadProgress] = deque()
+        failures: list[LiangxinError] = []
+        arrived, ended, scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
+        task = final_or_raise(task)
+
+        def told(news: DownloadProgress) -> None:
+            if progress and progress[-1].path is None:
+                progress[-1] = news  # nobody has looked since
+            else:
+                progress.append(news)
+            arrived.set()
+
+        async def save() -> None:
+            try:
+                with scope:
+                    await self._downloads().save(task, Path(to), name=name, told=told)
+            except LiangxinError as exc:
+                failures.append(exc)
+            finally:
+                ended.set()
+                arrived.set()
+
+        self._owned.start(save)
+        try:
+            while progress or not ended.is_set():
+                while not progress and not ended.is_set():
+                    arrived = anyio.Event()
+                    await arrived.wait()
+                while progress:
+                    yield progress.popleft()
+            if failures:
+                raise failures[0]
+        finally:
+            scope.cancel()
+
+    # --- below the verbs -------------------------------------------------------------------
+
+    def _downloads(self) -> Downloader:
         if self._downloader is None:
             from liangxin._download import Downloader  # 10 ms that a client without files saves
 
             self._downloader = Downloader(
                 self._transport.origin,
                 self._look,
+                self._download_policy,
                 tls=self._transport.verify,
                 own=self._own_transport,
             )
-        return await self._downloader.download(final_or_raise(task), Path(to), name=name)
-
-    # --- below the verbs -------------------------------------------------------------------
+        return self._downloader
 
     def _expecting(self, receiver: CallbackReceiver) -> Callbacks:
         from liangxin._callbacks import Callbacks
@@ -580,7 +634,7 @@ class AsyncClient:
                 owned=self._owned,
                 start=self._creations.start,
                 stream_of=stream_of,
-                download=lambda task, to, name: self.download(task, to, name=name),
+                download=lambda task, to, name: self._downloads().save(task, to, name=name),
             )
             async with run.running() as outcomes:
                 yield outcomes

@@ -125,6 +125,14 @@ def test_download_saves_the_results(client: Client, tmp_path: Path) -> None:
     assert path.stat().st_size > 1000
 
 
+def test_watch_download_tells_of_each_file(client: Client, tmp_path: Path) -> None:
+    task = client.run(POSTER)
+    *_, last = client.watch_download(task, tmp_path)
+    assert last.path is not None
+    assert last.path.parent == tmp_path
+    assert last.received == last.total == last.path.stat().st_size
+
+
 # --- many tasks ----------------------------------------------------------------------------
 
 

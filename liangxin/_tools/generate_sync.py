@@ -37,6 +37,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
+from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._portal import Portal
 from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
@@ -65,6 +66,7 @@ TYPES = {
     "AbstractAsyncContextManager[AsyncIterator[Outcome]]": (
         "AbstractContextManager[Iterator[Outcome]]"
     ),
+    "AsyncIterator[DownloadProgress]": "Iterator[DownloadProgress]",
     "AsyncIterator[Task]": "Iterator[Task]",
 }
 
