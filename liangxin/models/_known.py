@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from liangxin._errors import InputError
 from liangxin._tasks import ModelInput, RawInput, checked_slug
@@ -89,9 +89,11 @@ def classes() -> Mapping[str, type[CheckedInput]]:
 # --- slugs -------------------------------------------------------------------------------------
 
 
-def configure(
-    slugs: Mapping[str, str | None] | Mapping[type[ModelInput], str | None],
-) -> None:
+# A variable, since the keys of a Mapping are invariant: a dict of one class would not do.
+_Named = TypeVar("_Named", bound="str | type[ModelInput]")
+
+
+def configure(slugs: Mapping[_Named, str | None]) -> None:
     """
     Tell this process the slugs of models that are documented without one.
 
@@ -163,9 +165,9 @@ def by_slug(slug: str) -> tuple[type[CheckedInput], ...]:
     return _by_slug().get(slug, ())
 
 
-def slugs() -> Iterable[str]:
-    """Every slug that stands for a class: those configured, documented and guessed."""
-    return _by_slug()
+def slugs_in_use() -> Iterable[str]:
+    """Every slug that is documented or configured: no guesses."""
+    return (slug for model in classes().values() if (slug := slug_of(model)) is not None)
 
 
 @cache

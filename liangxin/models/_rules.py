@@ -332,9 +332,8 @@ class SecondsTogether:
         total = sum(_seconds(shot.get("duration")) for shot in shots)
         if total <= self.maximum:
             return ()
-        said = f"lasts {total:g} seconds in all"
-        allowed = f"shots of at most {self.maximum} seconds in all"
-        return (Breach(self.field, shots, said, allowed, self.provenance),)
+        said = f"lasts {total:g} seconds"
+        return (Breach(self.field, shots, said, self.words, self.provenance),)
 
 
 def _seconds(duration: object) -> float:

@@ -280,8 +280,9 @@ def test_a_field_that_rejects_unknown_words_refuses_one() -> None:
     ]
     assert closed == [(models.SeedreamV45, "aspect_ratio")]
     for model, name in closed:
+        fields: dict[str, Any] = {"prompt": "a lighthouse", name: "unknown"}
         with pytest.raises(InputError) as refused:
-            model(**{"prompt": "a lighthouse", name: "unknown"})
+            model(**fields)
         assert refused.value.field == name
 
 
