@@ -273,7 +273,7 @@ def _prepare(model: str, fact: FieldFacts) -> _Check:
     else:
         words, provenance = (*guessed.choices, *guessed.aliases), "inferred"
         accepted = frozenset(words)
-    spans = (*_spans(fact, fact.type, fact.provenance), *_spans(guessed, fact.type, "inferred"))
+    ranges = (*spans(fact, fact.type, fact.provenance), *spans(guessed, fact.type, "inferred"))
     return _Check(
         model=model,
         name=fact.name,
@@ -283,8 +283,8 @@ def _prepare(model: str, fact: FieldFacts) -> _Check:
         words_allowed=f"one of {', '.join(map(repr, words))}",
         words_provenance=provenance,
         counted=_COUNTED.get(fact.type, ""),
-        spans=spans,
-        needs_look=bool(accepted or spans),
+        spans=ranges,
+        needs_look=bool(accepted or ranges),
     )
 
 
@@ -295,7 +295,8 @@ _COUNTED: dict[FieldType, str] = {
 }
 
 
-def _spans(limits: Limits, kind: FieldType, provenance: Provenance) -> tuple[_Span, ...]:
+def spans(limits: Limits, kind: FieldType, provenance: Provenance) -> tuple[_Span, ...]:
+    """The ranges that limits allow, each with its words."""
     low, high, unit = limits.minimum, limits.maximum, ""
     if kind == "string":
         low, high, unit = limits.min_length, limits.max_length, "character"

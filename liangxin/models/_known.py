@@ -124,9 +124,9 @@ def _class_name(model: object) -> str:
 
 
 def did_you_mean(name: object, known: Collection[str]) -> str:
-    """The end of a sentence that names what is near; empty where nothing is."""
+    """What is near, in brackets; empty where nothing is."""
     near = get_close_matches(str(name)[:100], known, 3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def slug_of(model: type[CheckedInput]) -> str | None:

@@ -7,6 +7,7 @@ mistake that is no longer found fails the check.  Never run.
 
 from __future__ import annotations
 
+from liangxin import models
 from liangxin.models import (
     Flux2Pro,
     Imagen4Ultra,
@@ -75,6 +76,10 @@ def a_prompt_without_its_name() -> None:
 
 def a_change_to_what_is_frozen() -> None:
     ZImage(prompt="fog").prompt = "sun"  # type: ignore[misc]
+
+
+def a_model_that_there_is_not() -> None:
+    models.ZImagee(prompt="fog")  # type: ignore[attr-defined]
 
 
 def facts_about_something_else() -> None:
