@@ -284,6 +284,8 @@ def test_a_slug_that_is_not_documented_is_given_by_the_line_or_configured(lines:
     error = refused(by_name)
     assert "the slug of Wan27TextToVideo (WAN 2.7 - Text to Video) is not documented" in str(error)
     assert error.field == "slug"
+    with pytest.raises(InputError, match="the slug of Wan27TextToVideo"):
+        read("none.jsonl", model=Wan27TextToVideo)
     [named] = inputs(lines({"model": "wan-2-7-text-to-video", "input": fields}))
     assert named == Wan27TextToVideo(slug="wan-2-7-text-to-video", prompt=FOG, duration=5)
     models.configure({Wan27TextToVideo: "wan27"})

@@ -84,7 +84,8 @@ class CheckedInput(ModelInput):
                 allowed="True, False or None",
             )
         object.__setattr__(self, "slug", slug_to_send(model, self.slug))
-        object.__setattr__(self, "extra", _read_extra(model, self.extra))
+        if self.extra is not None:
+            object.__setattr__(self, "extra", _read_extra(model, self.extra))
         if self.strict is False:
             self._keep_as_json()
         else:
@@ -122,7 +123,9 @@ class CheckedInput(ModelInput):
             for check in _checks(type(self))
             if (value := getattr(self, check.name)) is not None
         }
-        return {**sent, **{name: _plain(value) for name, value in (self.extra or {}).items()}}
+        if self.extra is not None:
+            sent |= {name: _plain(value) for name, value in self.extra.items()}
+        return sent
 
 
 def _raise_or_warn(model: type[CheckedInput], breaches: list[Breach], strict: bool) -> None:
@@ -159,10 +162,7 @@ def _subject(model: type[CheckedInput], breach: Breach) -> str:
 
 def _read_extra(model: type[CheckedInput], extra: object) -> Mapping[str, object] | None:
     """Further fields, as JSON has them; None if there is none."""
-    check = _Check(model.__name__, "extra", required=False, read=_read_object)
-    if extra is None:
-        return None
-    read = _read_object(check, extra)
+    read = _read_object(_Check(model.__name__, "extra", required=False, read=_read_object), extra)
     for name in read:
         if name in facts(model):
             raise InputError(

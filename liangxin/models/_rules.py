@@ -338,9 +338,8 @@ class SecondsTogether:
 
 def _seconds(duration: object) -> float:
     """A duration as a number; 0 where it is none, which is not for this rule to say."""
-    if isinstance(duration, str) and re.fullmatch(r"\d{1,9}(\.\d{1,9})?", duration, re.ASCII):
-        return float(duration)
-    return 0.0
+    text = str(duration)[:20]
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else 0.0
 
 
 @frozen

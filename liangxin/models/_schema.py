@@ -44,6 +44,7 @@ def json_schema(model: type[ModelInput], *, strict: bool = False) -> dict[str, o
     Documented limits are keywords; inferred ones are notes under `x-liangxin-inferred`, or
     keywords too if `strict`.  Which fields there are, their types and which are required is
     always said by keywords, as the class has it; `x-liangxin-provenance` tells who says so.
+    Fields for `extra` are not among them.
     """
     if not (isinstance(model, type) and issubclass(model, CheckedInput)):
         raise InputError(

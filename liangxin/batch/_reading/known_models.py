@@ -22,22 +22,10 @@ from liangxin.models._rules import FieldFacts
 
 @frozen
 class Model:
-    """
-    A model as a line names it; `known` is None where this version has no class for it.
+    """A model as a line names it; `known` is None where this version has no class for it."""
 
-    `given` is the slug, if it was named by that.
-    """
-
-    given: str | None
+    slug: str
     known: type[CheckedInput] | None = None
-
-    @property
-    def slug(self) -> str:
-        """Its name at the service; raises where nobody has said what that is."""
-        if self.known is not None:
-            return slug_to_send(self.known, self.given)
-        assert self.given is not None
-        return self.given
 
     @property
     def facts(self) -> Mapping[str, FieldFacts]:
@@ -57,13 +45,18 @@ def is_known(named: str) -> bool:
 
 
 def model_named(named: object, *, is_raw: bool = False) -> Model:
-    """The model that is named; a name that is close to that of a known one is an error."""
+    """
+    The model that is named; a name that is close to that of a known one is an error.
+
+    So is a class whose slug nobody has said.  A line that names a slug has said it, even where the
+    class is found by a guess.
+    """
     if isinstance(named, type) and issubclass(named, CheckedInput):
-        return Model(None, named)
+        return Model(slug_to_send(named, None), named)
     if not isinstance(named, str) or not is_name(named):
         raise refused("model", named, "a slug, or the name of a class of liangxin.models")
     if named in classes():
-        return Model(None, classes()[named])
+        return Model(slug_to_send(classes()[named], None), classes()[named])
     known = by_slug(named)
     if known:
         return Model(named, known[0] if is_raw else _the_one(named, known))
@@ -137,7 +130,7 @@ def require_known(model: type[CheckedInput], fields: Mapping[str, object]) -> No
     )
 
 
-def typed_input(model: type[CheckedInput], slug: str, fields: dict[str, Any]) -> CheckedInput:
+def typed_input(slug: str, model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInput:
     """The input, checked by its model; every required field must be there."""
     require_known(model, fields)
     for fact in models.facts(model).values():

@@ -101,7 +101,7 @@ class Reader:
         if row.raw or model.known is None:
             asked = RawInput(model.slug, fields)
         else:
-            asked = typed_input(model.known, model.slug, fields)
+            asked = typed_input(model.slug, model.known, fields)
         digest = digest_of(asked)
         key = self.keys.key(row.id, digest, line)
         return Request(key=key, input=asked, line=line, sha256=digest.hex())
