@@ -36,6 +36,7 @@ from liangxin._origin import Secret
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
 from liangxin._poller import Poller
+from liangxin._resolver import Resolver
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
 from liangxin._text import in_words
 from liangxin._transport import Transport
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named, Requests, Rules
     from liangxin.ledger import Store
+    from liangxin.uploads import Uploader
 
 log = logging.getLogger("liangxin")
 
@@ -80,6 +82,10 @@ class AsyncClient:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `uploader` is asked for a web address of a picture, clip or sound on this machine (see
+    `liangxin.uploads`): where the model is not documented to take data URIs, and for those of more
+    than `max_data_uri` bytes.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -102,6 +108,8 @@ class AsyncClient:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        uploader: Uploader | None = None,
+        max_data_uri: int = 4 * 1024 * 1024,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -117,6 +125,8 @@ class AsyncClient:
         _require(
             poll_interval is None or poll_interval > 0, "poll_interval", poll_interval, "above 0"
         )
+        _require(uploader is None or callable(uploader), "uploader", uploader, "what can be called")
+        _require(max_data_uri >= 0, "max_data_uri", max_data_uri, "bytes, 0 or more")
         self._timeout = timeout
         self._transport = Transport(
             _base_url(base_url),
@@ -145,9 +155,11 @@ class AsyncClient:
             max_workers=max_connections,
             ended=self._ended,
         )
+        self._resolver = Resolver(self._owned, uploader=uploader, max_data_uri=max_data_uri)
         self._creations = Creations(
             self._transport,
             self._owned,
+            self._resolver,
             timeout=create_timeout,
             max_retries=max_retries,
             rate_limit=_rate_window(rate_limit),
@@ -257,9 +269,9 @@ class AsyncClient:
         input, its task is returned instead of paying for another.
 
         Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
-        when nothing left; `AmbiguousCreate` when the answer was lost, now or when the key was
-        sent before; `LedgerConflict` for a key that stands for another input; `LedgerError` when
-        the ledger cannot be written, and then nothing was sent.
+        when nothing left, also because an upload failed; `AmbiguousCreate` when the answer was
+        lost, now or when the key was sent before; `LedgerConflict` for a key that stands for
+        another input; `LedgerError` when the ledger cannot be written, and then nothing was sent.
         """
         self._check_open()
         return await self._creations.create(
@@ -552,6 +564,7 @@ class AsyncClient:
                 recorder=recorder,
                 owned=self._owned,
                 start=self._creations.start,
+                asked_for=self._resolver.asked_for,
                 stream_of=stream_of,
                 download=lambda task, to, name: self.download(task, to, name=name),
             )

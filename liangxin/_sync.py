@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
     from liangxin.ledger import Store
+    from liangxin.uploads import Uploader
 
 
 class Client:
@@ -50,6 +51,10 @@ class Client:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `uploader` is asked for a web address of a picture, clip or sound on this machine (see
+    `liangxin.uploads`): where the model is not documented to take data URIs, and for those of more
+    than `max_data_uri` bytes.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -76,6 +81,8 @@ class Client:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        uploader: Uploader | None = None,
+        max_data_uri: int = 4 * 1024 * 1024,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -95,6 +102,8 @@ class Client:
             poll_interval=poll_interval,
             durations=durations,
             ledger=ledger,
+            uploader=uploader,
+            max_data_uri=max_data_uri,
             proxy=proxy,
             verify=verify,
             transport=transport,
@@ -156,9 +165,9 @@ class Client:
         input, its task is returned instead of paying for another.
 
         Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
-        when nothing left; `AmbiguousCreate` when the answer was lost, now or when the key was
-        sent before; `LedgerConflict` for a key that stands for another input; `LedgerError` when
-        the ledger cannot be written, and then nothing was sent.
+        when nothing left, also because an upload failed; `AmbiguousCreate` when the answer was
+        lost, now or when the key was sent before; `LedgerConflict` for a key that stands for
+        another input; `LedgerError` when the ledger cannot be written, and then nothing was sent.
         """
         return self._portal.run(self._client.create_task, input, key=key, callback_url=callback_url)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
     from liangxin.ledger import Store
+    from liangxin.uploads import Uploader
 
 
 class Client:

@@ -11,6 +11,8 @@ fields that are not set are not sent, so the service's own defaults apply.  `fac
 what is known about each field, and from where.
 """
 
+from liangxin._media import LocalMedia as LocalMedia
+from liangxin._media import Media as Media
 from liangxin.models._rules import facts as facts
 from liangxin.models.flux import Flux2Pro
 from liangxin.models.google import (

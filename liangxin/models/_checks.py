@@ -3,7 +3,7 @@ What happens to an input when it is made: every limit that is known is held agai
 
 Breaking a documented limit raises `InputError`; breaking an inferred one warns, once per model and
 field, and the value is sent all the same.  What no JSON request could carry is always an error.
-Nothing is read, opened or sent here.
+Nothing is opened or sent here; a file that is open already is read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import attrs
 from attrs import frozen
 
 from liangxin._errors import InferredLimitWarning, InputError
+from liangxin._media import LocalMedia, MediaKind, Unfit, is_local
 from liangxin._tasks import ModelInput
 from liangxin.models._rules import (
     LONGEST_INTEGER,
@@ -42,7 +43,11 @@ already_warned: set[tuple[str, str]] = set()
 
 @frozen(kw_only=True)
 class CheckedInput(ModelInput):
-    """The input of a model that this package knows: checked when made, never changed after."""
+    """
+    The input of a model that this package knows: checked when made, never changed after.
+
+    What a field for pictures was given that is not text stands in it as `LocalMedia`.
+    """
 
     slug_provenance: ClassVar[Provenance] = "documented"
     """Whether the documentation states the slug."""
@@ -73,7 +78,6 @@ class CheckedInput(ModelInput):
             _raise_or_warn(model, breaches)
 
     def payload(self) -> dict[str, object]:
-        """The request's `input`: only what was set, in the documented order of fields."""
         return {
             check.name: _plain(value)
             for check in _checks(type(self))
@@ -147,10 +151,13 @@ class _Check(NamedTuple):
     counted: str
     spans: tuple[_Span, ...]
     needs_look: bool
+    media: MediaKind | None
 
     def breaches(self, value: _Value) -> list[Breach]:
         """The limits of this field alone that `value` breaks."""
-        found = []
+        found: list[Breach] = []
+        if isinstance(value, LocalMedia):
+            return found
         if self.words is not None and value not in self.words:
             found.append(
                 Breach(
@@ -181,7 +188,7 @@ class _Check(NamedTuple):
         )
 
 
-_Value: TypeAlias = str | float | tuple[object, ...]
+_Value: TypeAlias = str | float | tuple[object, ...] | LocalMedia
 _Reader: TypeAlias = Callable[[_Check, object], _Value]
 
 
@@ -209,13 +216,14 @@ def _prepare(model: str, fact: FieldFacts) -> _Check:
         model=model,
         name=fact.name,
         required=fact.required,
-        read=_READERS[fact.type],
+        read=(_MEDIA_READERS if fact.media else _READERS)[fact.type],
         words=accepted or None,
         words_allowed=f"one of {', '.join(map(repr, words))}",
         words_provenance=provenance,
         counted=_COUNTED.get(fact.type, ""),
         spans=spans,
         needs_look=bool(accepted or spans),
+        media=fact.media,
     )
 
 
@@ -304,7 +312,7 @@ def _read_boolean(check: _Check, value: object) -> bool:
 
 
 def _items(check: _Check, value: object, of: str) -> Sequence[object]:
-    if isinstance(value, (str, Mapping)):
+    if isinstance(value, (str, Mapping)) or (check.media and is_local(value)):
         check.refuse(value, f"a list of {of}, so write [...] around it")
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
         check.refuse(value, f"a list of {of}")
@@ -327,6 +335,34 @@ def _read_objects(check: _Check, value: object) -> tuple[object, ...]:
             check.refuse(item, "mappings", f"[{index}]")
         read.append(_json(check, item, f"[{index}]", 0))
     return tuple(read)
+
+
+def _read_medium(check: _Check, value: object, at: str = "") -> str | LocalMedia:
+    if isinstance(value, str):
+        return _text(check, value, at)
+    media = _local(check, value, at)
+    if media is None:
+        check.refuse(value, _MEDIA_TAKEN, at)
+    return media
+
+
+def _read_media(check: _Check, value: object) -> tuple[str | LocalMedia, ...]:
+    items = _items(check, value, f"{check.media}s")
+    return tuple(_read_medium(check, item, f"[{index}]") for index, item in enumerate(items))
+
+
+def _local(check: _Check, value: object, at: str = "") -> LocalMedia | None:
+    try:
+        return LocalMedia.of(value)
+    except Unfit as exc:
+        raise InputError(
+            f"{check.model}.{check.name}{at} {exc}; it takes {_MEDIA_TAKEN}",
+            field=check.name,
+            allowed=_MEDIA_TAKEN,
+        ) from exc
+
+
+_MEDIA_TAKEN = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
 
 
 def _json(check: _Check, value: object, at: str, depth: int) -> object:
@@ -369,4 +405,8 @@ _READERS: dict[FieldType, _Reader] = {
     "boolean": _read_boolean,
     "string[]": _read_strings,
     "object[]": _read_objects,
+}
+_MEDIA_READERS: dict[FieldType, _Reader] = {
+    "string": _read_medium,
+    "string[]": _read_media,
 }

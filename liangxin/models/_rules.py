@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, Type
 import attrs
 from attrs import frozen
 
+from liangxin._media import LocalMedia, Media, MediaKind
 from liangxin._text import printable
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _TYPES: dict[object, FieldType] = {
     float: "number",
     bool: "boolean",
 }
+_MEDIA = frozenset(typing.get_args(Media))
 _NO_ALIASES: Mapping[str, str | None] = types.MappingProxyType({})
 
 _short = reprlib.Repr()
@@ -90,6 +92,9 @@ class FieldFacts(Limits):
     `provenance` is that of the field and of the limits beside it; `inferred` holds those limits
     that are less certain than the field itself.  `source` is a page of the documentation, or says
     what the field was inferred from.
+
+    `media` is what a field holds that is no mere text, given as an address; `data_uri` says from
+    where it is known that it takes a data URI too, None that it is not known.
     """
 
     name: str = ""
@@ -97,6 +102,8 @@ class FieldFacts(Limits):
     provenance: Provenance
     source: str = ""
     inferred: Limits | None = None
+    media: MediaKind | None = None
+    data_uri: Provenance | None = None
 
 
 class _Stated(TypedDict, total=False):
@@ -113,6 +120,8 @@ class _Stated(TypedDict, total=False):
     source: str
     notes: str
     inferred: Limits
+    media: MediaKind
+    data_uri: Provenance
 
 
 def documented(**stated: Unpack[_Stated]) -> dict[str, object]:
@@ -173,7 +182,10 @@ def _read_annotation(hint: object) -> tuple[FieldType, tuple[str, ...], bool]:
         if origin is Literal:
             words += typing.get_args(part)
         elif origin is Sequence:
-            found.add("string[]" if typing.get_args(part) == (str,) else "object[]")
+            is_text = typing.get_args(part) in ((str,), (Media,))
+            found.add("string[]" if is_text else "object[]")
+        elif part in _MEDIA:
+            found.add("string")
         elif part is not types.NoneType:
             found.add(_TYPES[part])
     [kind] = found or {"string"}
@@ -223,7 +235,7 @@ class AtMostTogether:
         for name in self.fields:
             value = getattr(values, name)
             if value is not None:
-                count += 1 if isinstance(value, str) else len(value)
+                count += len(value) if isinstance(value, tuple) else 1
                 last = name
         if count <= self.maximum:
             return ()
@@ -288,6 +300,9 @@ class PictureReferences:
     is open, so both are let through.  The media types are inferred from the suffixes: a type that
     merely spells one of the suffixes (`image/jpg`) breaks an inferred limit, any other one breaks
     the documented limit.
+
+    What is on this machine is no reference yet: the address that it gets is judged before it is
+    sent.
     """
 
     fields: tuple[str, ...]
@@ -307,12 +322,13 @@ class PictureReferences:
         """One for each item that is neither."""
         for name in self.fields:
             for index, item in enumerate(getattr(values, name) or ()):
-                provenance = self._judge(item)
+                provenance = None if isinstance(item, LocalMedia) else self.judge(item)
                 if provenance is not None:
                     said = f"is {shown(item)}"
                     yield Breach(name, item, said, self.allowed, provenance, at=f"[{index}]")
 
-    def _judge(self, item: str) -> Provenance | None:
+    def judge(self, item: str) -> Provenance | None:
+        """The provenance of the limit that a reference breaks, None if it breaks none."""
         if item[:5].lower() == "data:":
             head, comma, data = item[5:105].partition(",")
             media_type = head.partition(";")[0].lower()

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import Limits, NeedsOne, documented, inferred
 
@@ -81,11 +82,11 @@ class KlingV3Pro(CheckedInput):
     shot_type: Literal["customize", "intelligent"] | None = field(
         default=None, metadata=inferred(notes="Probably customize if there is multi_prompt.")
     )
-    start_image_url: str | None = field(
-        default=None, metadata=inferred(notes=f"The first frame. {_FRAME}")
+    start_image_url: Media | None = field(
+        default=None, metadata=inferred(media="image", notes=f"The first frame. {_FRAME}")
     )
-    end_image_url: str | None = field(
-        default=None, metadata=inferred(notes=f"The last frame. {_FRAME}")
+    end_image_url: Media | None = field(
+        default=None, metadata=inferred(media="image", notes=f"The last frame. {_FRAME}")
     )
     elements: Sequence[KlingElement] | None = field(
         default=None,
