@@ -23,7 +23,6 @@ from attrs import frozen
 from liangxin._media import HEAD, Content, LocalMedia, PillowImage, Unfit, media_type_of
 from liangxin._text import in_words
 
-KEPT_BYTES = 64 * 1024 * 1024
 KEPT_ENTRIES = 4096
 JPEG_QUALITY = 95
 
@@ -48,11 +47,12 @@ class Contents:
     """
     What media hold, as far as it was looked at.
 
-    Remembers what it has seen, and with it up to 64 MiB of bytes and images, so that one picture
-    that ten thousand inputs share is hashed, or encoded, once.
+    Remembers what it has seen, and with it up to `room` bytes of pictures, so that one that ten
+    thousand inputs share is hashed, or encoded, once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 64 * 1024 * 1024) -> None:
+        self._room = room
         self._known: OrderedDict[object, _Known] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
@@ -148,7 +148,7 @@ class Contents:
         return known
 
     def _is_full(self) -> bool:
-        return self._weight > KEPT_BYTES or len(self._known) > KEPT_ENTRIES
+        return self._weight > self._room or len(self._known) > KEPT_ENTRIES
 
     def _forget(self, key: object) -> None:
         known = self._known.pop(key, None)
