@@ -198,7 +198,8 @@ class Resolver:
             if _is_coroutine_function(uploader):
                 async with self._uploads:
                     return await cast("Awaitable[str]", call())
-            url = await anyio.to_thread.run_sync(call, limiter=self._uploads)
+            # In a list, because trio takes a coroutine for a mistake.
+            [url] = await anyio.to_thread.run_sync(lambda: [call()], limiter=self._uploads)
             return await url if inspect.isawaitable(url) else url
 
     @asynccontextmanager
