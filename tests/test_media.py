@@ -30,7 +30,7 @@ import liangxin
 from liangxin import Client, RawInput
 from liangxin.emulator import Emulator
 from liangxin.ledger import Ledger, LedgerState
-from liangxin.models import Flux2Pro, KlingV3Pro, NanoBananaPro, SeedreamV45Edit, ZImage
+from liangxin.models import Flux2Pro, KlingV3Pro, Media, NanoBananaPro, SeedreamV45Edit, ZImage
 from tests.raw_server import Connection, serving
 
 Clients = Callable[..., liangxin.AsyncClient]
@@ -305,7 +305,7 @@ async def test_what_cannot_be_sent_is_refused_in_a_sentence_before_anything_is_s
 def test_an_option_that_makes_no_sense_is_refused_at_once() -> None:
     for options in ({"uploader": "s3://pictures"}, {"max_data_uri": -1}):
         with pytest.raises(liangxin.InputError) as refused:
-            liangxin.AsyncClient("sk-1", base_url="http://127.0.0.1:9", **options)  # type: ignore[arg-type]
+            liangxin.AsyncClient("sk-1", base_url="http://127.0.0.1:9", **options)
         assert refused.value.field in options
 
 
@@ -657,7 +657,7 @@ async def test_what_was_accepted_is_waited_for_without_an_upload(
 async def test_one_bad_picture_of_a_batch_is_one_outcome_and_no_row(
     emulator: Emulator, client_of: Clients, ledger: QuickLedger, tmp_path: Path
 ) -> None:
-    inputs = [b"<html>", PNG, tmp_path / "gone.png", JPEG]
+    inputs: list[Media] = [b"<html>", PNG, tmp_path / "gone.png", JPEG]
     requests = [
         (str(n), NanoBananaPro(prompt=TEXT, image_input=[each])) for n, each in enumerate(inputs)
     ]
