@@ -278,19 +278,26 @@ def local_in(fields: Mapping[str, object]) -> list[tuple[Place, LocalMedia]]:
         (Place(name, at), media)
         for name, value in fields.items()
         if not isinstance(value, (str, int, float))
-        for at, media in _found(value, "", _DEEPEST)
+        for at, media in _found(value, "", ())
     ]
 
 
-def _found(value: object, at: str, depth: int) -> Iterator[tuple[str, LocalMedia]]:
+def _found(value: object, at: str, above: tuple[int, ...]) -> Iterator[tuple[str, LocalMedia]]:
     if isinstance(value, LocalMedia):
         yield at, value
-    elif depth and isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _found(item, f"{at}[{printable(repr(key), 40)}]", depth - 1)
-    elif depth and isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _found(item, f"{at}[{index}]", depth - 1)
+    elif not _is_endless(value, above):
+        inside = (*above, id(value))
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from _found(item, f"{at}[{printable(repr(key), 40)}]", inside)
+        elif isinstance(value, (list, tuple)):
+            for index, item in enumerate(value):
+                yield from _found(item, f"{at}[{index}]", inside)
+
+
+def _is_endless(value: object, above: tuple[int, ...]) -> bool:
+    """Whether it contains itself, or nests too deep to be sent: the wire says so."""
+    return len(above) >= _DEEPEST or id(value) in above
 
 
 def replaced(value: object, text_of: Callable[[LocalMedia], object]) -> object:
@@ -304,15 +311,16 @@ def replaced(value: object, text_of: Callable[[LocalMedia], object]) -> object:
     return value
 
 
-def wrapped(value: object, depth: int = _DEEPEST) -> object:
+def wrapped(value: object, above: tuple[int, ...] = ()) -> object:
     """The same value with each medium wrapped; itself, if there is none."""
-    if value is None or isinstance(value, (str, int, float)) or not depth:
+    if value is None or isinstance(value, (str, int, float)) or _is_endless(value, above):
         return value
+    inside = (*above, id(value))
     if isinstance(value, Mapping):
-        items = {key: wrapped(item, depth - 1) for key, item in value.items()}
+        items = {key: wrapped(item, inside) for key, item in value.items()}
         return items if any(items[key] is not value[key] for key in items) else value
     if isinstance(value, (list, tuple)):
-        made = [wrapped(item, depth - 1) for item in value]
+        made = [wrapped(item, inside) for item in value]
         return made if any(new is not old for new, old in zip(made, value, strict=True)) else value
     media = LocalMedia.of(value)
     return value if media is None else media

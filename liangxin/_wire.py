@@ -132,8 +132,8 @@ def create_request(
     call: dict[str, object] = {"model": slug}
     if callback_url is not None:
         call["callBackUrl"] = _checked_callback_url(callback_url)
-    call["input"] = _with_stand_ins(fields, media) if media else fields
-    body = _encode(call)
+    call["input"] = fields
+    body = _encode(call, media)
     return CreateRequest(
         "POST",
         CREATE_PATH,
@@ -148,11 +148,6 @@ def create_request(
         fields=fields,
         media=media,
     )
-
-
-def _with_stand_ins(fields: dict[str, object], media: tuple[Held, ...]) -> object:
-    texts = (held.stand_in.decode("ascii") for held in media)
-    return replaced(fields, lambda _: next(texts))
 
 
 def in_body(text: str) -> bytes:
@@ -181,9 +176,12 @@ def record_request(task_id: str) -> Request:
     return Request("GET", f"{RECORD_PATH}?taskId={quote(task_id, safe='')}")
 
 
-def _encode(call: dict[str, object]) -> bytes:
+def _encode(call: dict[str, object], media: tuple[Held, ...]) -> bytes:
     # Indented like the documentation's own example: the bytes can be compared with it as they are.
     try:
+        if media:
+            texts = (held.stand_in.decode("ascii") for held in media)
+            call = {**call, "input": replaced(call["input"], lambda _: next(texts))}
         return json.dumps(call, indent=2, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise InputError(

@@ -27,6 +27,7 @@ from liangxin._media import (
     local_in,
     media_type_of,
     replaced,
+    wrapped,
 )
 
 # --- recognised ----------------------------------------------------------------------------------
@@ -321,5 +322,8 @@ def test_media_are_found_and_replaced_in_the_same_order() -> None:
 
 def test_a_search_in_what_contains_itself_ends() -> None:
     endless: dict[str, object] = {"cat": of(b"cat")}
-    endless["again"] = [endless]
-    assert 0 < len(local_in(endless)) < 100
+    endless |= {"again": [endless, endless], "and again": (endless,)}
+    assert [str(place) for place, _ in local_in(endless)] == ["cat"] + [
+        f"{way}['cat']" for way in ("again[0]", "again[1]", "and again[0]")
+    ]
+    assert wrapped(endless) is endless
