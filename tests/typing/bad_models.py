@@ -7,6 +7,9 @@ mistake that is no longer found fails the check.  Never run.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TextIO
+
 from liangxin.models import (
     Flux2Pro,
     Imagen4Ultra,
@@ -49,6 +52,16 @@ def a_value_of_the_wrong_type() -> None:
     KlingV3Pro(multi_prompt=[{"prompt": "fog", "duration": 5}])  # type: ignore[typeddict-item]
     KlingV3Pro(multi_prompt=[{"promt": "fog"}])  # type: ignore[typeddict-unknown-key]
     NanoBananaPro(prompt="fog", image_input=[1])  # type: ignore[list-item]
+
+
+def a_picture_that_is_none(folder: Path, text: TextIO) -> None:
+    Flux2Pro(prompt="fog", input_image=1)  # type: ignore[arg-type]
+    Flux2Pro(prompt="fog", input_image=text)  # type: ignore[arg-type]
+    Flux2Pro(prompt="fog", input_image=[folder / "cat.png"])  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", image_input=folder / "cat.png")  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", image_input=b"...")  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", image_input=[folder, 1])  # type: ignore[list-item]
+    NanoBananaPro(prompt=folder / "cat.png")  # type: ignore[arg-type]
 
 
 def a_prompt_without_its_name() -> None:
