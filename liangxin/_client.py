@@ -37,7 +37,6 @@ from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
 from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._poller import Poller
-from liangxin._resolver import Resolver
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
 from liangxin._text import in_words
 from liangxin._transport import Transport
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from liangxin._creation import Creation, Done
     from liangxin._download import Downloader
     from liangxin._recording import Recorder
+    from liangxin._resolver import Resolver
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named, Requests, Rules
     from liangxin.callbacks import CallbackReceiver
@@ -169,11 +169,13 @@ class AsyncClient:
             ended=self._ended,
             callback_share=self._callbacks.share_of if self._callbacks else lambda task_id: 0.0,
         )
-        self._resolver = Resolver(self._owned, uploader=uploader, max_data_uri=max_data_uri)
+        self._uploader = uploader
+        self._max_data_uri = max_data_uri
+        self._resolver: Resolver | None = None
         self._creations = Creations(
             self._transport,
             self._owned,
-            self._resolver,
+            self._media,
             timeout=create_timeout,
             max_retries=max_retries,
             rate_limit=_rate_window(rate_limit),
@@ -560,6 +562,15 @@ class AsyncClient:
             )
         return self._downloader
 
+    def _media(self) -> Resolver:
+        if self._resolver is None:
+            from liangxin._resolver import Resolver  # 5 ms that a client without pictures saves
+
+            self._resolver = Resolver(
+                self._owned, uploader=self._uploader, max_data_uri=self._max_data_uri
+            )
+        return self._resolver
+
     def _expecting(self, receiver: CallbackReceiver) -> Callbacks:
         from liangxin._callbacks import Callbacks
 
@@ -645,7 +656,7 @@ class AsyncClient:
                 recorder=recorder,
                 owned=self._owned,
                 start=self._creations.start,
-                asked_for=self._resolver.asked_for,
+                asked_for=self._media().asked_for,
                 stream_of=stream_of,
                 download=lambda task, to, name: self._downloads().save(task, to, name=name),
             )

@@ -31,7 +31,6 @@ from liangxin._errors import (
 )
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import MAX_RETRY_AFTER, RateWindow, retry_delays
-from liangxin._resolver import Resolver
 from liangxin._tasks import ModelInput, Outcome, Task
 from liangxin._text import printable
 from liangxin._transport import Transport
@@ -39,6 +38,7 @@ from liangxin._transport import Transport
 if TYPE_CHECKING:
     from liangxin._callbacks import Callbacks, Ticket
     from liangxin._recording import Entry, Recorder  # and with it SQLite, for those who want it
+    from liangxin._resolver import Resolver
 
 log = logging.getLogger("liangxin")
 
@@ -116,7 +116,7 @@ class Creations:
         self,
         transport: Transport,
         owned: OwnedTasks,
-        resolver: Resolver,
+        media: Callable[[], Resolver],
         *,
         timeout: float,
         max_retries: int,
@@ -126,7 +126,7 @@ class Creations:
     ) -> None:
         self._transport = transport
         self._owned = owned
-        self._resolver = resolver
+        self._media = media
         self._timeout = timeout
         self._max_retries = max_retries
         self._accepted = accepted
@@ -269,7 +269,7 @@ class Creations:
         """Create what the ledger does not know; wait for whoever creates the same key now."""
         entry = creation.entry
         if creation.request.media:
-            creation.request = await self._resolver.identified(creation.input, creation.request)
+            creation.request = await self._media().identified(creation.input, creation.request)
         if entry is None:
             return await self._attempts(creation)
         if entry.key is None:
@@ -304,7 +304,7 @@ class Creations:
         request = creation.request
         if not request.media:
             return await self._tries(creation)
-        async with self._resolver.filled(creation.input, request) as creation.request:
+        async with self._media().filled(creation.input, request) as creation.request:
             try:
                 return await self._tries(creation)
             finally:

@@ -1,5 +1,5 @@
 """
-Where pictures, clips and sounds of the user's go when a model takes web addresses only.
+Where pictures, clips and sounds of the user's go when a model takes web addresses only::
 
     from obstore.store import S3Store
 
