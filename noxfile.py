@@ -40,7 +40,9 @@ _let_pyenv_find_them()
 
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its extras and a dependency group."""
-    session.install("-e", ".[demo,parquet]", *nox.project.dependency_groups(PROJECT, group), *more)
+    session.install(
+        "-e", ".[demo,objects,parquet]", *nox.project.dependency_groups(PROJECT, group), *more
+    )
 
 
 @nox.session(python=PYTHONS)
@@ -54,7 +56,8 @@ def tests(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    claimed = [*CORE, *EXTRAS["cli"], *EXTRAS["emulator"], *EXTRAS["parquet"]]
+    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "parquet"))
+    claimed = [*CORE, *(each for extra in extras for each in extra)]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that

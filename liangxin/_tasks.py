@@ -16,6 +16,7 @@ from typing import ClassVar, Literal, TypeAlias
 from attrs import Factory, field, frozen
 
 from liangxin._errors import InputError, LiangxinError, TaskFailed
+from liangxin._media import Unfit, wrapped
 from liangxin._text import quoted
 
 Kind: TypeAlias = Literal["image", "video"]
@@ -103,7 +104,12 @@ class ModelInput:
     __slots__ = ()
 
     def payload(self) -> dict[str, object]:
-        """The request's `input`: only what was set, in the documented order of fields."""
+        """
+        The request's `input`: only what was set, in the documented order of fields.
+
+        A picture, clip or sound on this machine stands in it as it was given; the client puts a
+        data URI or a web address in its place before it sends.
+        """
         raise TypeError(f"{type(self).__name__} does not say what its payload is")
 
 
@@ -113,6 +119,9 @@ class RawInput(ModelInput):
     The input of a model that this package has no class for: sent as it is, checked by nobody here.
 
         RawInput("some-new-model", {"prompt": "a lighthouse in fog"})
+
+    A `Path`, bytes, an open file or a Pillow image anywhere in it is uploaded by the client's
+    `uploader`, and its web address is sent.
     """
 
     slug: str = field()
@@ -127,6 +136,15 @@ class RawInput(ModelInput):
                 value=self.input,
                 allowed="a mapping of field names to JSON values",
             )
+        media = {name: self._wrapped(name) for name in self.input}
+        if any(media[name] is not self.input[name] for name in media):
+            object.__setattr__(self, "input", media)
+
+    def _wrapped(self, name: str) -> object:
+        try:
+            return wrapped(self.input[name])
+        except Unfit as exc:
+            raise InputError(f"{quoted(name)} of {quoted(self.slug)} {exc}", field=name) from exc
 
     def payload(self) -> dict[str, object]:
         """The fields, as given."""

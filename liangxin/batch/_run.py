@@ -45,7 +45,6 @@ from liangxin._owned import OwnedTasks
 from liangxin._recording import Recorder, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
-from liangxin._wire import asked_for
 from liangxin.batch._lines import OutcomeLines
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
@@ -96,6 +95,7 @@ class BatchRun(AsyncIterator[Outcome]):
         recorder: Recorder,
         owned: OwnedTasks,
         start: Callable[..., Creation],
+        asked_for: Callable[[ModelInput], Awaitable[tuple[str, dict[str, object]]]],
         stream_of: Callable[..., OutcomeStream],
         download: Callable[[Task, Path, str], Awaitable[list[SavedFile]]],
     ) -> None:
@@ -105,6 +105,7 @@ class BatchRun(AsyncIterator[Outcome]):
         self.recorder = recorder
         self._owned = owned
         self._start = start
+        self._asked_for = asked_for
         self._download = download
         self._undecided = _Undecided(self)
         self._stream = stream_of(self._undecided, self._begin)
@@ -230,6 +231,12 @@ class BatchRun(AsyncIterator[Outcome]):
         elif isinstance(result, LedgerError) and not isinstance(result, LedgerConflict):
             self.stop(f"the ledger cannot be written: {result}")
 
+    async def sha256_of(self, request: Request) -> str:
+        """The hash of what is asked for; `InputError` of an input that does not say."""
+        if request.sha256 is not None:
+            return request.sha256
+        return input_sha256(*await self._asked_for(request.input))
+
     def stop(self, reason: str, *, withdraw: bool = True) -> None:
         """Create nothing more; what was accepted is waited for."""
         self.report.stopped = self.report.stopped or reason
@@ -348,13 +355,13 @@ class _Undecided(AsyncIterator[_Item]):
             elif await self._is_to_be_renewed(request, row):
                 self._items.append(_Item(request, is_new=True))
             else:
-                await self._run.tell(self._outcome_of(request, row))
+                await self._run.tell(await self._outcome_of(request, row))
 
     async def _is_to_be_renewed(self, request: Request, row: LedgerRow) -> bool:
         if not self._run.rules.retry_failed or self._run.report.stopped is not None:
             return False
-        if _sha256_of(request) != row.sha256:
-            return False  # a conflict, which is told; the row stays as it is
+        if await self._conflict(request, row) is not None:
+            return False  # which is told; the row stays as it is
         if row.state is LedgerState.FAILED:
             reason = "the batch was run again with retry_failed"
             renew = Renew(
@@ -365,18 +372,18 @@ class _Undecided(AsyncIterator[_Item]):
                 await self._run.recorder.record(renew)
         return row.state in (LedgerState.FAILED, LedgerState.REFUSED)
 
-    def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:
+    async def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:
         """What the ledger knows of a request that is at its end."""
         task: Task | None = None
-        error: LiangxinError | None = None
-        try:
-            self._refuse_other_input(request, row)
-            if row.state is LedgerState.REFUSED:
-                raise refusal_of(row)
-            task = task_of(row)
-            final_or_raise(task)
-        except LiangxinError as exc:
-            error = exc
+        error: LiangxinError | None = await self._conflict(request, row)
+        if error is None:
+            try:
+                if row.state is LedgerState.REFUSED:
+                    raise refusal_of(row)
+                task = task_of(row)
+                final_or_raise(task)
+            except LiangxinError as exc:
+                error = exc
         return Outcome(
             key=request.key,
             input=request.input,
@@ -386,13 +393,19 @@ class _Undecided(AsyncIterator[_Item]):
             resumed=True,
         )
 
-    def _refuse_other_input(self, request: Request, row: LedgerRow) -> None:
-        if _sha256_of(request) != row.sha256:
-            raise LedgerConflict(
-                f"the key {quoted(row.key)} is in the ledger, {row.state.value}, with another "
-                "input: give the new request a key of its own",
-                key=row.key,
-            )
+    async def _conflict(self, request: Request, row: LedgerRow) -> LedgerConflict | None:
+        """The error of a request that asks for something else than its row."""
+        about = f"the key {quoted(row.key)} is in the ledger, {row.state.value}"
+        try:
+            if await self._run.sha256_of(request) == row.sha256:
+                return None
+            said = f"{about}, with another input: give the new request a key of its own"
+            return LedgerConflict(said, key=row.key)
+        except InputError as exc:
+            said = f"{about}, and whether with this input cannot be told: {exc.message}"
+            conflict = LedgerConflict(said, key=row.key)
+            conflict.__cause__ = exc
+            return conflict
 
     def _files_of(self, row: LedgerRow) -> tuple[Path, ...]:
         """The files of an earlier run, if all of them are still there."""
@@ -441,16 +454,6 @@ class _Source:
         async for each in self._trickle:
             return [_request(each)]
         return []
-
-
-def _sha256_of(request: Request) -> str | None:
-    """The hash of what is asked for; None of an input that does not say."""
-    if request.sha256 is not None:
-        return request.sha256
-    try:
-        return input_sha256(*asked_for(request.input))
-    except InputError:
-        return None
 
 
 def _request(named: object) -> Request:

@@ -21,6 +21,8 @@ models, and `json_schema(model)` in a form that other programs understand.
 
 from typing import TYPE_CHECKING
 
+from liangxin._media import LocalMedia as LocalMedia
+from liangxin._media import Media as Media
 from liangxin.models._catalogue import ModelFacts as ModelFacts
 from liangxin.models._catalogue import RuleFacts as RuleFacts
 from liangxin.models._catalogue import catalogue as catalogue

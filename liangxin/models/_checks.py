@@ -3,7 +3,8 @@ What happens to an input when it is made: every limit that is known is held agai
 
 Breaking a documented limit raises `InputError`; breaking an inferred one warns, once per model and
 field, and the value is sent all the same.  `strict=True` raises for both, `strict=False` for none.
-What no JSON request could carry is always an error.  Nothing is read, opened or sent here.
+What no JSON request could carry is always an error.  Nothing is opened or sent here; a file that is
+open already is read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import attrs
 from attrs import field, frozen
 
 from liangxin._errors import InferredLimitWarning, InputError
+from liangxin._media import LocalMedia, MediaKind, Unfit, is_local
 from liangxin._tasks import ModelInput
 from liangxin.models._known import slug_to_send
 from liangxin.models._rules import (
@@ -47,11 +49,14 @@ class CheckedInput(ModelInput):
     """
     The input of a model that this package knows: checked when made, never changed after.
 
+
     Three keywords are about the input and are no fields of it.  `slug` is the model's name at the
     service, where it is not documented, or no longer what is documented.  `strict` says what
     happens where a limit is broken: True raises also where it is only inferred; None warns of
     those; False checks nothing, and sends whatever JSON can carry.  `extra` are further fields, by
     name, that go out beside the declared ones.
+
+    What a field for pictures was given that is not text stands in it as `LocalMedia`.
     """
 
     documented_slug: ClassVar[str | None] = None
@@ -215,10 +220,13 @@ class _Check(NamedTuple):
     counted: str = ""
     spans: tuple[_Span, ...] = ()
     needs_look: bool = False
+    media: MediaKind | None = None
 
     def breaches(self, value: _Value) -> list[Breach]:
         """The limits of this field alone that `value` breaks."""
-        found = []
+        found: list[Breach] = []
+        if isinstance(value, LocalMedia):
+            return found
         if self.words is not None and value not in self.words:
             found.append(
                 Breach(
@@ -249,7 +257,7 @@ class _Check(NamedTuple):
         )
 
 
-_Value: TypeAlias = str | float | tuple[object, ...] | dict[str, object]
+_Value: TypeAlias = str | float | tuple[object, ...] | dict[str, object] | LocalMedia
 _Reader: TypeAlias = Callable[[_Check, object], _Value]
 
 
@@ -278,13 +286,14 @@ def _prepare(model: str, fact: FieldFacts) -> _Check:
         model=model,
         name=fact.name,
         required=fact.required,
-        read=_READERS[fact.type],
+        read=(_MEDIA_READERS if fact.media else _READERS)[fact.type],
         words=accepted or None,
         words_allowed=f"one of {', '.join(map(repr, words))}",
         words_provenance=provenance,
         counted=_COUNTED.get(fact.type, ""),
         spans=ranges,
         needs_look=bool(accepted or ranges),
+        media=fact.media,
     )
 
 
@@ -385,7 +394,7 @@ def _read_boolean(check: _Check, value: object) -> bool:
 
 
 def _items(check: _Check, value: object, of: str) -> Sequence[object]:
-    if isinstance(value, (str, Mapping)):
+    if isinstance(value, (str, Mapping)) or (check.media and is_local(value)):
         check.refuse(value, f"a list of {of}, so write [...] around it")
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
         check.refuse(value, f"a list of {of}")
@@ -416,6 +425,34 @@ def _read_objects(check: _Check, value: object) -> tuple[object, ...]:
     return tuple(read)
 
 
+def _read_medium(check: _Check, value: object, at: str = "") -> str | LocalMedia:
+    if isinstance(value, str):
+        return _text(check, value, at)
+    media = _local(check, value, at)
+    if media is None:
+        check.refuse(value, _MEDIA_TAKEN, at)
+    return media
+
+
+def _read_media(check: _Check, value: object) -> tuple[str | LocalMedia, ...]:
+    items = _items(check, value, f"{check.media}s")
+    return tuple(_read_medium(check, item, f"[{index}]") for index, item in enumerate(items))
+
+
+def _local(check: _Check, value: object, at: str = "") -> LocalMedia | None:
+    try:
+        return LocalMedia.of(value)
+    except Unfit as exc:
+        raise InputError(
+            f"{check.model}.{check.name}{at} {exc}; it takes {_MEDIA_TAKEN}",
+            field=check.name,
+            allowed=_MEDIA_TAKEN,
+        ) from exc
+
+
+_MEDIA_TAKEN = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
+
+
 def _json(check: _Check, value: object, at: str, depth: int) -> object:
     """A copy of `value` as JSON has it, that no one else can change."""
     if depth > DEEPEST:
@@ -428,6 +465,8 @@ def _json(check: _Check, value: object, at: str, depth: int) -> object:
         return _whole(check, value, at)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
+    if is_local(value):
+        return _local(check, value, at)
     if isinstance(value, Mapping):
         return _mapping(check, value, at, depth)
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
@@ -463,4 +502,8 @@ _READERS: dict[FieldType, _Reader] = {
     "string[]": _read_strings,
     "object": _read_object,
     "object[]": _read_objects,
+}
+_MEDIA_READERS: dict[FieldType, _Reader] = {
+    "string": _read_medium,
+    "string[]": _read_media,
 }

@@ -31,6 +31,7 @@ from typing import (
 import attrs
 from attrs import frozen
 
+from liangxin._media import LocalMedia, Media, MediaKind
 from liangxin._text import printable
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ SlugProvenance: TypeAlias = Literal["documented", "inferred", "unknown"]
 FieldType: TypeAlias = Literal[
     "string", "integer", "number", "boolean", "string[]", "object", "object[]"
 ]
-MediaKind: TypeAlias = Literal["image", "video", "audio"]
 
 UPSTREAM = "Magnific API (the upstream), specification of May 2026"
 
@@ -55,6 +55,7 @@ _TYPES: dict[object, FieldType] = {
     float: "number",
     bool: "boolean",
 }
+_MEDIA = frozenset(typing.get_args(Media))
 _NO_ALIASES: Mapping[str, str | None] = types.MappingProxyType({})
 
 _short = reprlib.Repr()
@@ -198,7 +199,10 @@ def _read_annotation(hint: object) -> tuple[FieldType, tuple[str | int, ...], bo
         if origin is Literal:
             words += typing.get_args(part)
         elif origin is Sequence:
-            found.add("string[]" if typing.get_args(part) == (str,) else "object[]")
+            is_text = typing.get_args(part) in ((str,), (Media,))
+            found.add("string[]" if is_text else "object[]")
+        elif part in _MEDIA:
+            found.add("string")
         elif origin is Mapping or is_typeddict(part):
             found.add("object")
         elif part is not types.NoneType:
@@ -261,7 +265,7 @@ class AtMostTogether:
         for name in self.fields:
             value = getattr(values, name)
             if value is not None:
-                count += 1 if isinstance(value, str) else len(value)
+                count += len(value) if isinstance(value, tuple) else 1
                 last = name
         if count <= self.maximum:
             return ()
@@ -369,6 +373,9 @@ class PictureReferences:
     is open, so both are let through.  The media types are inferred from the suffixes: a type that
     merely spells one of the suffixes (`image/jpg`) breaks an inferred limit, any other one breaks
     the documented limit.
+
+    What is on this machine is no reference yet: the address that it gets is judged before it is
+    sent.
     """
 
     fields: tuple[str, ...]
@@ -393,12 +400,13 @@ class PictureReferences:
         """One for each item that is neither."""
         for name in self.fields:
             for index, item in enumerate(getattr(values, name) or ()):
-                provenance = self._judge(item)
+                provenance = None if isinstance(item, LocalMedia) else self.judge(item)
                 if provenance is not None:
                     said = f"is {shown(item)}"
                     yield Breach(name, item, said, self.allowed, provenance, at=f"[{index}]")
 
-    def _judge(self, item: str) -> Provenance | None:
+    def judge(self, item: str) -> Provenance | None:
+        """The provenance of the limit that a reference breaks, None if it breaks none."""
         if item[:5].lower() == "data:":
             head, comma, data = item[5:105].partition(",")
             media_type = head.partition(";")[0].lower()

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import (
     UPSTREAM,
@@ -62,12 +63,12 @@ class Gemini25FlashImagePreview(CheckedInput):
             notes="The page's sample has it.",
         )
     )
-    reference_images: Sequence[str] | None = field(
+    reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=inferred(
-            max_items=3,
             media="image",
             data_uri="inferred",
+            max_items=3,
             notes="The name is the upstream's; image_input, as for Nano Banana, is as likely. "
             "Web addresses or base64.",
         ),
@@ -85,10 +86,10 @@ _BANANA_RULES = (
     ),
 )
 _BANANA_PICTURES = documented(
-    min_items=0,
-    max_items=3,
     media="image",
     data_uri="documented",
+    min_items=0,
+    max_items=3,
     notes="image_input and reference_images are counted together. Web addresses ending in .png, "
     ".jpg, .jpeg or .webp, or data URIs of those types.",
 )
@@ -133,8 +134,8 @@ class NanoBananaPro(CheckedInput):
     rules = _BANANA_RULES
 
     prompt: str = field(metadata=documented(min_length=2, max_length=3000))
-    image_input: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
-    reference_images: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
+    image_input: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
+    reference_images: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
     aspect_ratio: NanoBananaRatio | None = field(default=None, metadata=_BANANA_RATIO)
     resolution: NanoBananaResolution | None = field(
         default=None,
@@ -170,8 +171,8 @@ class NanoBananaProFlash(CheckedInput):
     rules = _BANANA_RULES
 
     prompt: str = field(metadata=documented(min_length=2, max_length=3000))
-    image_input: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
-    reference_images: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
+    image_input: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
+    reference_images: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
     aspect_ratio: NanoBananaRatio | None = field(default=None, metadata=_BANANA_RATIO)
     resolution: NanoBananaResolution | None = field(
         default=None,

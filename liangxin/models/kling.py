@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import (
     AtMostTogether,
@@ -36,8 +37,8 @@ class KlingShot(TypedDict, total=False):
 class KlingElement(TypedDict, total=False):
     """A person or thing that prompts call `@Element1`, `@Element2` and so on (inferred)."""
 
-    reference_image_urls: Sequence[str]
-    frontal_image_url: str
+    reference_image_urls: Sequence[Media]
+    frontal_image_url: Media
 
 
 # --- from words, frames and shots --------------------------------------------------------------
@@ -104,8 +105,8 @@ class KlingV3Pro(CheckedInput):
     multi_prompt: Sequence[KlingShot] | None = field(default=None, hash=False, metadata=_SHOTS)
     multi_shot: bool | None = field(default=None, metadata=_MULTI_SHOT)
     shot_type: Literal["customize", "intelligent"] | None = field(default=None, metadata=_SHOT_TYPE)
-    start_image_url: str | None = field(default=None, metadata=_FIRST_FRAME)
-    end_image_url: str | None = field(default=None, metadata=_LAST_FRAME)
+    start_image_url: Media | None = field(default=None, metadata=_FIRST_FRAME)
+    end_image_url: Media | None = field(default=None, metadata=_LAST_FRAME)
     elements: Sequence[KlingElement] | None = field(default=None, hash=False, metadata=_ELEMENTS)
     generate_audio: bool | None = field(default=None, metadata=_AUDIO)
     aspect_ratio: KlingRatio | None = field(default=None, metadata=_RATIO)
@@ -150,8 +151,8 @@ class KlingV3Std(CheckedInput):
     multi_prompt: Sequence[KlingShot] | None = field(default=None, hash=False, metadata=_SHOTS)
     multi_shot: bool | None = field(default=None, metadata=_MULTI_SHOT)
     shot_type: Literal["customize", "intelligent"] | None = field(default=None, metadata=_SHOT_TYPE)
-    start_image_url: str | None = field(default=None, metadata=_FIRST_FRAME)
-    end_image_url: str | None = field(default=None, metadata=_LAST_FRAME)
+    start_image_url: Media | None = field(default=None, metadata=_FIRST_FRAME)
+    end_image_url: Media | None = field(default=None, metadata=_LAST_FRAME)
     elements: Sequence[KlingElement] | None = field(default=None, hash=False, metadata=_ELEMENTS)
     generate_audio: bool | None = field(default=None, metadata=_AUDIO)
     aspect_ratio: KlingRatio | None = field(default=None, metadata=_RATIO)
@@ -177,12 +178,12 @@ class _KlingV3Omni(CheckedInput):
     prompt: str | None = field(default=None, metadata=inferred(max_length=2500, notes=_NEEDED))
     multi_prompt: Sequence[str] | None = field(default=None, metadata=inferred(max_items=6))
     shot_type: Literal["customize"] | None = field(default=None, metadata=inferred())
-    image_url: str | None = field(
+    image_url: Media | None = field(
         default=None, metadata=inferred(media="image", notes="The first frame.")
     )
-    start_image_url: str | None = field(default=None, metadata=inferred(media="image"))
-    end_image_url: str | None = field(default=None, metadata=inferred(media="image"))
-    image_urls: Sequence[str] | None = field(
+    start_image_url: Media | None = field(default=None, metadata=inferred(media="image"))
+    end_image_url: Media | None = field(default=None, metadata=inferred(media="image"))
+    image_urls: Sequence[Media] | None = field(
         default=None,
         metadata=inferred(
             max_items=4,
@@ -260,7 +261,7 @@ class _KlingV3OmniVideoReference(CheckedInput):
     operation = "video-to-video"
     slug_provenance = "unknown"
 
-    video_url: str = field(
+    video_url: Media = field(
         metadata=inferred(
             media="video",
             notes="The clip to follow, which prompts call @Video1. MP4 or MOV, 3 to 10 seconds, "
@@ -268,7 +269,7 @@ class _KlingV3OmniVideoReference(CheckedInput):
         )
     )
     prompt: str | None = field(default=None, metadata=inferred(max_length=2500))
-    image_url: str | None = field(
+    image_url: Media | None = field(
         default=None,
         metadata=inferred(
             media="image", notes="JPEG or PNG, at least 300 pixels a side, at most 10 MB."
@@ -337,13 +338,13 @@ class _KlingV3MotionControl(CheckedInput):
     operation = "motion-control"
     slug_provenance = "inferred"
 
-    image_url: str = field(
+    image_url: Media = field(
         metadata=inferred(
             media="image",
             notes="The character. JPEG, PNG or WebP, at least 300x300, at most 10 MB.",
         )
     )
-    video_url: str = field(
+    video_url: Media = field(
         metadata=inferred(
             media="video", notes="The motion. MP4, MOV, WebM or M4V, 3 to 30 seconds."
         )

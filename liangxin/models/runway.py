@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import inferred
 
@@ -21,14 +22,14 @@ class RunwayCharacter(TypedDict, total=False):
     """Who is to act: a picture or a clip (inferred)."""
 
     type: Literal["image", "video"]
-    uri: str
+    uri: Media
 
 
 class RunwayPerformance(TypedDict, total=False):
     """The clip of the performer (inferred)."""
 
     type: Literal["video"]
-    uri: str
+    uri: Media
 
 
 # --- Gen 4.5 -----------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ class RunwayGen45ImageToVideo(CheckedInput):
     operation = "image-to-video"
 
     prompt: str = field(metadata=_PROMPT)
-    image: str = field(metadata=_IMAGE)
+    image: Media = field(metadata=_IMAGE)
     ratio: RunwayRatio | None = field(default=None, metadata=_RATIO)
     duration: Literal[5, 8, 10] | None = field(default=None, metadata=_DURATION)
     seed: int | None = field(default=None, metadata=_OPEN)
@@ -120,7 +121,7 @@ class RunwayGen4TurboImageToVideo(CheckedInput):
     family = "Runway"
     operation = "image-to-video"
 
-    image: str = field(metadata=_IMAGE)
+    image: Media = field(metadata=_IMAGE)
     prompt: str | None = field(default=None, metadata=inferred(min_length=1, max_length=1000))
     ratio: str | None = field(default=None, metadata=_OPEN_RATIO)
     duration: Literal[5, 10] | None = field(

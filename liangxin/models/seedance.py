@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import inferred
 
@@ -73,7 +74,7 @@ class Seedance15ProImageToVideo(CheckedInput):
     operation = "image-to-video"
 
     prompt: str = field(metadata=_PROMPT)
-    image: str = field(metadata=inferred(media="image", notes="The first frame."))
+    image: Media = field(metadata=inferred(media="image", notes="The first frame."))
     aspect_ratio: str | None = field(default=None, metadata=_RATIO)
     duration: int | None = field(default=None, metadata=_DURATION)
     generate_audio: bool | None = field(default=None, metadata=_AUDIO)

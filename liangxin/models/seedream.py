@@ -7,6 +7,7 @@ from typing import get_args
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import AtMostTogether, Limits, documented, inferred
 from liangxin.models._words import (
@@ -24,10 +25,10 @@ _SAMPLED_PROMPT = documented(
     notes="The page's sample has it; that it is required and not empty follows the other models.",
 )
 _REFERENCES = inferred(
-    min_items=1,
-    max_items=5,
     media="image",
     data_uri="inferred",
+    min_items=1,
+    max_items=5,
     notes="The name is the upstream's; the service may call it image_input or image_urls. "
     "Web addresses or base64; JPEG or PNG, at least 256x256, at most 10 MB each.",
 )
@@ -103,7 +104,7 @@ class SeedreamV45Edit(CheckedInput):
     rules = (AtMostTogether(("reference_images",), 5),)
 
     prompt: str = field(metadata=_SAMPLED_PROMPT)
-    reference_images: Sequence[str] = field(metadata=_REFERENCES)
+    reference_images: Sequence[Media] = field(metadata=_REFERENCES)
     aspect_ratio: RatioName | Ratio | None = field(default=None, metadata=_RATIO)
     seed: int | None = field(default=None, metadata=_SEED)
     enable_safety_checker: bool | None = field(default=None, metadata=_SAFETY)
@@ -162,7 +163,7 @@ class SeedreamV5LiteEdit(CheckedInput):
     operation = "image-edit"
 
     prompt: str = field(metadata=inferred(min_length=1, inferred=PROMPT_LIMITS))
-    reference_images: Sequence[str] = field(metadata=_REFERENCES)
+    reference_images: Sequence[Media] = field(metadata=_REFERENCES)
     aspect_ratio: RatioName | Ratio | None = field(default=None, metadata=_RATIO)
     seed: int | None = field(default=None, metadata=_SEED)
     enable_safety_checker: bool | None = field(default=None, metadata=_SAFETY)

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import inferred
 
@@ -87,7 +88,7 @@ class _Veo31FromImage(CheckedInput):
     slug_provenance = "unknown"
 
     prompt: str = field(metadata=_OPEN)
-    image: str = field(
+    image: Media = field(
         metadata=inferred(media="image", data_uri="inferred", notes="An https address or base64.")
     )
     negative_prompt: str | None = field(default=None, metadata=_OPEN)
@@ -170,7 +171,7 @@ class Veo31ReferenceToVideo(CheckedInput):
     slug_provenance = "unknown"
 
     prompt: str = field(metadata=_OPEN)
-    image_urls: Sequence[str] = field(metadata=inferred(min_items=1, max_items=3, media="image"))
+    image_urls: Sequence[Media] = field(metadata=inferred(min_items=1, max_items=3, media="image"))
     negative_prompt: str | None = field(default=None, metadata=_OPEN)
     resolution: VeoResolution | None = field(default=None, metadata=_OPEN)
     aspect_ratio: VeoRatio | None = field(default=None, metadata=_RATIO)

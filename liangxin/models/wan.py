@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import AtMostTogether, NeedsOne, inferred
 
@@ -62,7 +63,7 @@ class Wan27TextToVideo(CheckedInput):
     prompt: str = field(metadata=inferred(max_length=5000))
     aspect_ratio: WanRatio | None = field(default=None, metadata=inferred(default="16:9"))
     duration: int | None = field(default=None, metadata=_UP_TO_15_SECONDS)
-    audio_url: str | None = field(
+    audio_url: Media | None = field(
         default=None,
         metadata=inferred(media="audio", notes="WAV or MP3, 2 to 30 seconds, at most 15 MB."),
     )
@@ -104,22 +105,22 @@ class Wan27ImageToVideo(CheckedInput):
     operation = "image-to-video"
 
     prompt: str | None = field(default=None, metadata=_OPEN)
-    start_image_url: str | None = field(
+    start_image_url: Media | None = field(
         default=None,
         metadata=inferred(
             media="image",
             notes="The first frame. JPEG, PNG, BMP or WebP, 240 to 8000 pixels, at most 20 MB.",
         ),
     )
-    end_image_url: str | None = field(default=None, metadata=inferred(media="image"))
-    video_url: str | None = field(
+    end_image_url: Media | None = field(default=None, metadata=inferred(media="image"))
+    video_url: Media | None = field(
         default=None,
         metadata=inferred(
             media="video",
             notes="The clip to continue. MP4 or MOV, 2 to 10 seconds, at most 100 MB.",
         ),
     )
-    audio_url: str | None = field(default=None, metadata=inferred(media="audio"))
+    audio_url: Media | None = field(default=None, metadata=inferred(media="audio"))
     duration: int | None = field(default=None, metadata=_UP_TO_15_SECONDS)
     negative_prompt: str | None = field(default=None, metadata=_NEGATIVE)
     resolution: WanResolution | None = field(default=None, metadata=_OPEN)
@@ -164,10 +165,10 @@ class Wan27ReferenceToVideo(CheckedInput):
     )
 
     prompt: str = field(metadata=inferred(max_length=5000))
-    image_urls: Sequence[str] | None = field(
+    image_urls: Sequence[Media] | None = field(
         default=None, metadata=inferred(max_items=5, media="image")
     )
-    video_urls: Sequence[str] | None = field(
+    video_urls: Sequence[Media] | None = field(
         default=None, metadata=inferred(max_items=5, media="video")
     )
     reference_voice: str | None = field(
@@ -176,7 +177,7 @@ class Wan27ReferenceToVideo(CheckedInput):
             notes="Whether it stands here or in each reference was not certain at the upstream."
         ),
     )
-    start_image_url: str | None = field(default=None, metadata=inferred(media="image"))
+    start_image_url: Media | None = field(default=None, metadata=inferred(media="image"))
     aspect_ratio: WanRatio | None = field(default=None, metadata=_OPEN)
     duration: int | None = field(
         default=None,
@@ -228,7 +229,7 @@ class Wan26ImageToVideo(CheckedInput):
     operation = "image-to-video"
 
     prompt: str = field(metadata=_OPEN)
-    image: str = field(metadata=inferred(media="image", notes="A web address."))
+    image: Media = field(metadata=inferred(media="image", notes="A web address."))
     duration: Literal["5", "10", "15"] | None = field(default=None, metadata=_SECONDS_AS_WORDS)
     size: WanSize | None = field(default=None, metadata=_SIZE)
     enable_prompt_expansion: bool | None = field(default=None, metadata=_EXPANSION)

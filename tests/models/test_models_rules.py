@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 import inspect
+import io
 import json
 import pickle
 import warnings
@@ -17,6 +18,7 @@ import attrs
 import pytest
 
 from liangxin._errors import InferredLimitWarning, InputError
+from liangxin._media import LocalMedia
 from liangxin._tasks import RawInput, Task
 from liangxin.models import (
     Flux2Pro,
@@ -43,7 +45,7 @@ from liangxin.models import (
     configure,
     facts,
 )
-from liangxin.models._checks import CheckedInput, already_warned
+from liangxin.models._checks import _MEDIA_TAKEN, CheckedInput, already_warned
 
 PNG = "https://example.com/in/cat.png"
 INLINE = "data:image/png;base64,iVBORw0KGgo="
@@ -333,6 +335,7 @@ def test_the_names_that_nano_banana_may_take_for_ratios_pass_in_silence() -> Non
 
 # --- types -------------------------------------------------------------------------------------
 
+MEDIA = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
 NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     # model, fields, the field blamed, what is allowed
     (ZImage, {"prompt": None}, "prompt", "a string"),
@@ -362,18 +365,24 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     (KlingV3Pro, {"cfg_scale": float("nan")}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": float("-inf")}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": 1 << 20000}, "cfg_scale", "integers of at most 1000 bits"),
-    (
-        NanoBananaPro,
-        {"image_input": PNG},
-        "image_input",
-        "a list of strings, so write [...] around it",
+    *(
+        (
+            NanoBananaPro,
+            {"image_input": one},
+            "image_input",
+            "a list of images, so write [...] around it",
+        )
+        for one in (PNG, b"\x89PNG", Path("cat.png"), io.BytesIO(b"\x89PNG"))
     ),
-    (NanoBananaPro, {"image_input": b"\x89PNG"}, "image_input", "a list of strings"),
-    (NanoBananaPro, {"image_input": {PNG}}, "image_input", "a list of strings"),
-    (NanoBananaPro, {"image_input": iter([PNG])}, "image_input", "a list of strings"),
-    (NanoBananaPro, {"image_input": [PNG, None]}, "image_input", "strings"),
-    (NanoBananaPro, {"image_input": [Path("cat.png")]}, "image_input", "strings"),
-    (SeedreamV45Edit, {"reference_images": None}, "reference_images", "a list of strings"),
+    (NanoBananaPro, {"image_input": {PNG}}, "image_input", "a list of images"),
+    (NanoBananaPro, {"image_input": iter([PNG])}, "image_input", "a list of images"),
+    (SeedreamV45Edit, {"reference_images": None}, "reference_images", "a list of images"),
+    *(
+        (NanoBananaPro, {"image_input": [PNG, bad]}, "image_input", MEDIA)
+        for bad in (None, 7, {"url": PNG}, [PNG], Path, b"", io.StringIO(PNG), io.BytesIO())
+    ),
+    (Flux2Pro, {"input_image": [PNG]}, "input_image", MEDIA),
+    (Flux2Pro, {"input_image": 7}, "input_image", MEDIA),
     (
         KlingV3Pro,
         {"multi_prompt": {"prompt": TEXT}},
@@ -382,7 +391,8 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     ),
     (KlingV3Pro, {"multi_prompt": [TEXT]}, "multi_prompt", "mappings"),
     (KlingV3Pro, {"multi_prompt": [{1: TEXT}]}, "multi_prompt", "strings as keys"),
-    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": {1, 2}}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", _MEDIA_TAKEN),
     (KlingV3Pro, {"elements": [{"weight": float("inf")}]}, "elements", "what JSON can hold"),
 ]
 
@@ -433,6 +443,123 @@ def test_a_missing_prompt_and_an_unknown_field_are_pythons_own_errors() -> None:
         SeedreamV45Edit(prompt=TEXT)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="promt"):
         ZImage(prompt=TEXT, promt=TEXT)  # type: ignore[call-arg]
+
+
+# --- what is on this machine ---------------------------------------------------------------------
+
+
+class Opened:
+    """A file whose every read is counted."""
+
+    def __init__(self, data: object) -> None:
+        self.data, self.reads = data, 0
+
+    def read(self, size: int = -1, /) -> Any:
+        self.reads += 1
+        data, self.data = self.data, b""
+        return data
+
+
+def test_media_are_wrapped_in_the_order_in_which_they_were_given() -> None:
+    made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png"), PNG, b"\x89PNG"])
+    assert made.image_input == (LocalMedia(Path("cat.png")), PNG, LocalMedia(b"\x89PNG"))
+    assert made.payload()["image_input"] == list(made.image_input)
+    assert Flux2Pro(prompt=TEXT, input_image=Path("cat.png")).input_image == LocalMedia(
+        Path("cat.png")
+    )
+
+
+def test_an_open_file_is_read_once_from_where_it_stands() -> None:
+    file = io.BytesIO(b"....\x89PNG")
+    file.seek(4)
+    made = NanoBananaPro(prompt=TEXT, image_input=[file])
+    assert made.image_input == (LocalMedia(b"\x89PNG"),)
+    same = attrs.evolve(made, prompt="another")
+    assert same.image_input == made.image_input
+    error = refused(NanoBananaPro, prompt=TEXT, image_input=[file])
+    assert "nothing left to read" in error.message
+    assert "pass its bytes or its path" in error.message
+
+
+def test_what_the_owner_changes_afterwards_is_not_what_was_asked_for() -> None:
+    drawn = bytearray(b"\x89PNG")
+    made = NanoBananaPro(prompt=TEXT, image_input=[drawn, memoryview(drawn)[::2]])
+    drawn[:] = b"....."
+    assert made.image_input == (LocalMedia(b"\x89PNG"), LocalMedia(b"\x89N"))
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (io.StringIO("cat"), 'open it with "rb"'),
+        (Opened("cat"), "whose read() gives str, not bytes"),
+        (Opened(None), "whose read() gives NoneType, not bytes"),
+    ],
+)
+def test_a_file_that_gives_no_bytes_is_refused_in_a_sentence(file: Any, said: str) -> None:
+    error = refused(NanoBananaPro, prompt=TEXT, image_input=[PNG, file])
+    assert error.message.startswith("NanoBananaPro.image_input[1] is a file")
+    assert said in error.message
+
+
+def test_a_closed_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(b"\x89PNG")
+    with path.open("rb") as file:
+        pass
+    assert "read of closed file" in refused(Flux2Pro, prompt=TEXT, input_image=file).message
+
+
+def test_local_media_count_as_pictures_and_have_no_suffix() -> None:
+    cat = Path("cat.of.tomorrow")
+    assert refused(NanoBananaPro, prompt=TEXT, image_input=[cat] * 4).allowed == "at most 3 items"
+    together = {"image_input": [cat, PNG], "reference_images": [cat, b"x"]}
+    assert "number of pictures to 4" in refused(NanoBananaPro, prompt=TEXT, **together).message
+    flux = {"input_image": cat, "input_image_2": b"x", "reference_images": [PNG, cat, cat]}
+    assert "number of pictures to 5" in refused(Flux2Pro, prompt=TEXT, **flux).message
+    assert refused(NanoBananaPro, prompt=TEXT, image_input=[cat, "cat.gif"]).value == "cat.gif"
+
+
+def test_inputs_with_media_are_compared_hashed_and_pickled_like_any_other() -> None:
+    made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png"), b"\x89PNG"])
+    same = NanoBananaPro(prompt=TEXT, image_input=(Path("cat.png"), bytearray(b"\x89PNG")))
+    assert {made} == {same} == {pickle.loads(pickle.dumps(made))} == {copy.deepcopy(made)}
+    assert made != NanoBananaPro(prompt=TEXT, image_input=[Path("dog.png"), b"\x89PNG"])
+
+
+def test_no_byte_of_a_picture_is_in_a_repr_or_an_error() -> None:
+    secret = b"\x89PNG" + b"SECRET" * 1000
+    made = NanoBananaPro(prompt=TEXT, image_input=[secret, Path("a" * 300)])
+    assert "SECRET" not in repr(made)
+    assert "LocalMedia(6,004 bytes)" in repr(made)
+    assert len(repr(made)) < 500
+    error = refused(NanoBananaPro, prompt=TEXT, image_input=[secret] * 4)
+    for shown in (repr(error), str(error), repr(error.value), repr(pickle.dumps(error))):
+        assert "SECRET" not in shown
+
+
+def test_an_error_that_holds_an_open_file_pickles(tmp_path: Path) -> None:
+    with (tmp_path / "cat.png").open("wb+") as file:
+        error = refused(Flux2Pro, prompt=file)
+        assert error.value is file
+        assert pickle.loads(pickle.dumps(error)).message == error.message
+
+
+def test_a_raw_input_wraps_its_media_and_names_the_field_that_it_refuses() -> None:
+    fields = {"image": Path("cat.png"), "more": [{"clip": io.BytesIO(b"abc")}], "n": (1, 2)}
+    made = RawInput("some-new-model", fields)
+    assert made.payload() == {
+        "image": LocalMedia(Path("cat.png")),
+        "more": [{"clip": LocalMedia(b"abc")}],
+        "n": (1, 2),
+    }
+    with pytest.raises(InputError, match=r"'more' of 'some-new-model' is a file with nothing left"):
+        RawInput("some-new-model", fields)
+
+
+def test_a_raw_input_without_media_stays_the_very_mapping() -> None:
+    fields = {"prompt": TEXT, "more": [{"n": (1, 2)}]}
+    assert RawInput("some-new-model", fields).input is fields
 
 
 # --- values stay as they are -------------------------------------------------------------------

@@ -7,6 +7,9 @@ mistake that is no longer found fails the check.  Never run.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TextIO
+
 from liangxin import models
 from liangxin.models import (
     Flux2Pro,
@@ -68,6 +71,16 @@ def a_value_of_the_wrong_type() -> None:
     ZImage(prompt="fog", extra=["seed"])  # type: ignore[arg-type]
     ZImage(prompt="fog", slug=7)  # type: ignore[arg-type]
     configure({ZImage: 7})  # type: ignore[dict-item]
+
+
+def a_picture_that_is_none(folder: Path, text: TextIO) -> None:
+    Flux2Pro(prompt="fog", input_image=1)  # type: ignore[arg-type]
+    Flux2Pro(prompt="fog", input_image=text)  # type: ignore[arg-type]
+    Flux2Pro(prompt="fog", input_image=[folder / "cat.png"])  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", image_input=folder / "cat.png")  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", image_input=b"...")  # type: ignore[arg-type]
+    NanoBananaPro(prompt="fog", image_input=[folder, 1])  # type: ignore[list-item]
+    NanoBananaPro(prompt=folder / "cat.png")  # type: ignore[arg-type]
 
 
 def a_prompt_without_its_name() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import assert_type
+
+from PIL import Image
 
 from liangxin.models import (
     Flux2Pro,
@@ -13,6 +18,7 @@ from liangxin.models import (
     KlingV3OmniPro,
     KlingV3OmniStdVideoReference,
     KlingV3Pro,
+    Media,
     NanoBananaPro,
     NanoBananaProFlash,
     RunwayActTwo,
@@ -99,3 +105,20 @@ made = [
 assert_type(facts(ZImage)["seed"].required, bool)
 assert_type(json_schema(ZImage, strict=True), dict[str, object])
 assert_type([row.name for row in catalogue() if row.slug is None], list[str])
+
+
+def pictures(folder: Path) -> list[NanoBananaPro | Flux2Pro | KlingV3Pro]:
+    image = Image.new("RGB", (8, 8))
+    mixed: list[Media] = [PNG, folder / "cat.png", b"...", image]
+    with (folder / "cat.png").open("rb") as file, Image.open(folder / "cat.png") as opened:
+        made: list[NanoBananaPro | Flux2Pro | KlingV3Pro] = [
+            NanoBananaPro(prompt="fog", image_input=[PNG, folder / "cat.png", b"..."]),
+            NanoBananaPro(prompt="fog", image_input=[image, opened, opened.convert("L")]),
+            NanoBananaPro(prompt="fog", image_input=[file, io.BytesIO(b"..."), bytearray(b"...")]),
+            NanoBananaPro(prompt="fog", image_input=[folder / "cat.png"], reference_images=mixed),
+            NanoBananaPro(prompt="fog", image_input=tuple(mixed), reference_images=None),
+            Flux2Pro(prompt="fog", input_image=folder / "cat.png", input_image_2=image),
+            KlingV3Pro(prompt="fog", start_image_url=memoryview(b"..."), end_image_url=file),
+        ]
+    assert_type(NanoBananaPro(prompt="fog").image_input, Sequence[Media] | None)
+    return made
