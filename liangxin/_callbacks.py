@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from types import TracebackType
@@ -127,6 +128,8 @@ class Callbacks:
         self._past: deque[Ticket] = deque()
         self._share = CallbackShare()
         self._portal: BlockingPortal | None = None
+        self._porter = ThreadPoolExecutor(1, "liangxin-porter")
+        """The thread that waits until our loop has taken a callback in."""
         self._thread: int | None = None
         self._closed = False
 
@@ -142,6 +145,7 @@ class Callbacks:
         traceback: TracebackType | None,
     ) -> None:
         assert self._portal is not None
+        self._porter.shutdown(wait=False, cancel_futures=True)
         await self._portal.__aexit__(None, None, None)
 
     def close(self) -> None:
@@ -243,10 +247,17 @@ class Callbacks:
     # --- a callback ------------------------------------------------------------------------
 
     def deliver(self, ticket: Ticket, named: str | None) -> None:
-        """Take in a callback, in the thread of the client's loop."""
+        """Take in a callback, in the thread of the client's loop; whoever brings it goes on."""
         if threading.get_ident() == self._thread:
             self._take(ticket, named)
-        elif self._portal is not None:
+        else:
+            # Not by the thread that brings it, which our loop may just be waiting for: where a
+            # block of `receiver.serving()` ends inside the client's.
+            with suppress(RuntimeError):  # the client has closed
+                self._porter.submit(self._carry, ticket, named)
+
+    def _carry(self, ticket: Ticket, named: str | None) -> None:
+        if self._portal is not None:
             with suppress(RuntimeError):  # the client has closed meanwhile
                 self._portal.start_task_soon(self._take, ticket, named)
 
