@@ -405,7 +405,9 @@ async def test_a_hostile_body_with_a_good_token_is_answered_and_changes_no_reque
         assert receiver.handle("POST", token, {}, body) == 200
         await anyio.sleep(60)
         looks = [seen for seen in emulator.requests if seen.endpoint != "create"]
-        assert {(seen.endpoint, seen.task_id) for seen in looks} <= {("look", id) for id in STRANGE}
+        assert {(seen.endpoint, seen.task_id) for seen in looks} <= {
+            ("look", name) for name in STRANGE
+        }
         assert await posted(receiver, token, naming(task_id, 3)) == 200
         await anyio.sleep(1)
     assert emulator.looks_of(task_id) == 1
