@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -49,6 +50,15 @@ class _Protocol(H11Protocol):
     def on_response_complete(self) -> None:
         self.answered_at = self.loop.time()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        # To what breaks in its body, uvicorn answers twice, and the second is an error in the log.
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
+        super().send_400_response(msg)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
 
     def put_out(self) -> None:
         self.connections.discard(self)  # before the loop gets to tell, for the next who comes
