@@ -7,6 +7,7 @@ of the emulator, whose books say whether a callback was heeded.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -28,8 +29,10 @@ import pytest
 import liangxin
 from liangxin import CallbackRejected, InputError, RawInput
 from liangxin._callbacks import Callbacks, Ticket
+from liangxin._serving import MAX_CONNECTIONS, _config, _Protocol, _Server
 from liangxin.callbacks import BODY_TIMEOUT, MAX_BODIES, MAX_BODY, CallbackReceiver, HmacVerifier
 from liangxin.emulator import Emulator
+from tests.virtual_time import JumpingLoop
 
 POSTER = RawInput("z-image", {"prompt": "a lighthouse in fog"})
 PUBLIC = "https://example.com/liangxin"
@@ -700,14 +703,18 @@ async def test_the_token_is_kept_nowhere_but_as_its_hash(
         assert token not in repr([repr(receiver), *fields])
 
 
-async def answers_to(port: int, request: bytes) -> bytes:
-    """What a server on this machine answers until it hangs up."""
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        await stream.send(request)
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def answer_to(port: int, request: bytes) -> bytes:
+    """What a server on this machine answers until it hangs up; waits for it in this thread."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(request)
         answer = b""
-        with anyio.move_on_after(10):
-            async for chunk in stream:
-                answer += chunk
+        while chunk := sock.recv(65536):
+            answer += chunk
         return answer
 
 
@@ -717,8 +724,7 @@ async def test_no_log_at_any_level_has_a_token(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(1)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     receiver = CallbackReceiver(f"http://127.0.0.1:{port}/hooks", verifier=HmacVerifier(SECRET))
     with receiver.serving(port=port):
         async with liangxin.AsyncClient(callbacks=receiver, **options_of) as client:
@@ -727,7 +733,7 @@ async def test_no_log_at_any_level_has_a_token(
             head = f"Host: x\r\nConnection: close\r\nX-Again: {token}\r\n"
             for line in ("POST /%s HTTP/1.1", "GET /%s HTTP/1.1", "POST /%s NONSENSE", "POST /%s/"):
                 request = f"{line % token}\r\n{head}Content-Length: 2\r\n\r\n{{}}"
-                assert await answers_to(port, request.encode())
+                assert answer_to(port, request.encode())
             receiver.handle("POST", f"/{token}", signature(task_id=task.id), naming(task.id, 3))
             server.withhold_answer_to_next_create()
             with pytest.raises(liangxin.AmbiguousCreate):
@@ -738,6 +744,139 @@ async def test_no_log_at_any_level_has_a_token(
     assert {"liangxin"} <= {each.name for each in ours}
     logged = "\n".join(f"{each.getMessage()} {each.args} {each.exc_text}" for each in ours)
     assert not any(token in logged for token in tokens)
+
+
+# --- served alone ------------------------------------------------------------------------------
+
+
+async def test_a_callback_is_answered_while_the_loop_of_the_client_is_busy(
+    server: Emulator, options_of: dict[str, Any]
+) -> None:
+    port = free_port()
+    receiver = CallbackReceiver(f"http://127.0.0.1:{port}")
+    options = options_of | {"poll_interval": 3600.0}
+    async with liangxin.AsyncClient(callbacks=receiver, **options) as client:
+        with receiver.serving(port=port):
+            task = await client.create_task(POSTER)
+            # In this thread, which is the loop's: a server that waited for it would never answer,
+            # nor ever end.
+            line = f"POST /{token_of(server, task.id)} HTTP/1.1\r\nHost: x\r\nConnection: close"
+            assert answer_to(port, f"{line}\r\n\r\n".encode()).startswith(b"HTTP/1.1 200 ")
+        await client.wait(task)
+    assert server.looks_of(task.id) == 1
+
+
+def test_the_loggers_of_another_server_in_the_process_stay_as_they_are(
+    receiver: CallbackReceiver,
+) -> None:
+    loggers = [logging.getLogger(f"uvicorn{name}") for name in ("", ".error", ".access", ".asgi")]
+    kept = logging.NullHandler()
+    loggers[2].addHandler(kept)
+    before = [(each.level, each.propagate, list(each.handlers)) for each in loggers]
+    with receiver.serving(port=0) as port:
+        assert answer_to(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert [(each.level, each.propagate, each.handlers) for each in loggers] == before
+    loggers[2].removeHandler(kept)
+
+
+class Wire(asyncio.Transport):
+    """The server's end of a connection, as far as a protocol asks of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_aborted = False
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def write(self, data: object) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    close = abort
+
+
+class Server:
+    """The server that `serving` runs, without its sockets, on the clock of the test."""
+
+    def __init__(self, receiver: CallbackReceiver) -> None:
+        self.config = _config(receiver)
+        self.server = _Server(self.config, threading.Event())
+        self.state = self.server.server_state
+
+    def connection(self) -> tuple[_Protocol, Wire]:
+        protocol, wire = _Protocol(self.config, self.state, {}), Wire()
+        protocol.connection_made(wire)
+        return protocol, wire
+
+    async def pass_time(self, seconds: int) -> None:
+        for _ in range(seconds):
+            await anyio.sleep(1)
+            await self.server.on_tick(0)
+
+
+# uvicorn is asyncio's alone.
+on_asyncio = pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": JumpingLoop})])
+REQUEST = b"POST /%b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n" % (b"A" * 43)
+
+
+@on_asyncio
+@pytest.mark.parametrize("pieces", [[], [b"POST"], [b"P", b"O", b"S", b"T"] * 3, [REQUEST, b"{"]])
+async def test_whoever_asks_for_nothing_whole_is_put_out_however_slowly_it_talks(
+    receiver: CallbackReceiver, pieces: list[bytes]
+) -> None:
+    server = Server(receiver)
+    protocol, wire = server.connection()
+    for second in range(10):
+        if second < len(pieces):
+            protocol.data_received(pieces[second])
+        await server.pass_time(1)
+    assert not wire.is_aborted
+    await server.pass_time(2)
+    assert wire.is_aborted
+    assert server.state.connections == set()
+
+
+@on_asyncio
+async def test_whoever_goes_on_asking_may_stay_and_a_second_request_may_not_drip(
+    receiver: CallbackReceiver,
+) -> None:
+    server = Server(receiver)
+    protocol, wire = server.connection()
+    for _ in range(10):
+        protocol.data_received(REQUEST + b"{}")
+        await server.pass_time(4)
+    assert not wire.is_aborted
+    for _ in range(7):
+        protocol.data_received(b"P")
+        await server.pass_time(1)
+    assert wire.is_aborted
+
+
+@on_asyncio
+async def test_of_too_many_connections_the_one_that_was_answered_least_lately_makes_room(
+    receiver: CallbackReceiver,
+) -> None:
+    server = Server(receiver)
+    connections = []
+    for _ in range(MAX_CONNECTIONS):
+        connections.append(server.connection())
+        await anyio.sleep(0.001)
+    connections[0][0].data_received(REQUEST + b"{}")
+    await anyio.sleep(0.001)
+    latest = [server.connection() for _ in range(10)]
+    out = [number for number, (_, wire) in enumerate(connections) if wire.is_aborted]
+    assert out == list(range(1, 11))
+    assert not any(wire.is_aborted for _, wire in latest)
+    assert len(server.state.connections) == MAX_CONNECTIONS
 
 
 # --- threads -----------------------------------------------------------------------------------
