@@ -47,6 +47,12 @@ class _Protocol(H11Protocol):
         if len(self.connections) > MAX_CONNECTIONS:
             min(_in(self.connections), key=lambda each: each.answered_at).put_out()
 
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except ValueError:  # h11 before 0.15, at a length of thousands of digits
+            self.transport.abort()
+
     def on_response_complete(self) -> None:
         self.answered_at = self.loop.time()
         super().on_response_complete()

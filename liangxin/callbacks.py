@@ -143,8 +143,8 @@ class CallbackReceiver:
         """
         Take a callback that a framework has received, and return the HTTP status to answer.
 
-        For WSGI, Flask, Django or a serverless function; any thread may call.  Of `path` only what
-        follows the last slash counts.
+        For WSGI, Flask, Django or a serverless function; any thread may call.  Of `path` only the
+        last segment counts.
         """
         ticket = self._ticket(method, path)
         if isinstance(ticket, int):
@@ -196,7 +196,7 @@ class CallbackReceiver:
         """The ticket of a callback's token, or the status to refuse it with."""
         if method.upper() != "POST":
             return 405
-        token = path.rpartition("/")[2]
+        token = path.removesuffix("/").rpartition("/")[2]  # Litestar puts a slash behind it
         if not _TOKEN.fullmatch(token):
             return 404
         # Found by a hash of what came, so the time it takes tells nothing about the tokens.
