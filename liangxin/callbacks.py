@@ -176,8 +176,11 @@ class CallbackReceiver:
         Port 0 takes a free one.  Needs the extra `callbacks`.  Put a proxy with TLS in front: the
         service calls https addresses only.
         """
-        from liangxin._serving import serving
-
+        try:
+            from liangxin._serving import serving
+        except ImportError as error:
+            needed = 'serving callbacks needs an extra: pip install "liangxin[callbacks]"'
+            raise ImportError(needed) from error
         return serving(self, host, port)
 
     # --- for clients -------------------------------------------------------------------------
