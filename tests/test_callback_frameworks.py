@@ -7,11 +7,15 @@ at a task by the clock, so what is found, a callback has told.
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import django
@@ -36,6 +40,7 @@ from starlette.routing import Mount, Route
 from liangxin import AsyncClient, Client, RawInput
 from liangxin.callbacks import CallbackReceiver
 from liangxin.emulator import Emulator
+from tests.test_callback_receiver import free_port
 
 TASKS = 20
 NEVER = 3600.0
@@ -235,3 +240,48 @@ def test_a_stranger_is_refused_by_the_receiver_wherever_it_lives(
         assert stranger.post(url, content=b"x", headers=gzipped).status_code == 415
         assert stranger.post(url, content=b" " * (256 * 1024 + 1)).status_code == 413
     assert server.looks == 1
+
+
+# --- the documentation ---------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[1] / "docs" / "callbacks.md"
+COMMANDS = {
+    "FastAPI": ["uvicorn", "posters:app", "--no-access-log", "--port"],
+    "Flask": ["flask", "--app", "posters", "run", "--port"],
+}
+
+
+@pytest.mark.parametrize("framework", COMMANDS)
+def test_the_services_of_the_documentation_run_as_they_are_written(
+    framework: str, tmp_path: Path
+) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    _, block = page.split(f"<!-- run: {framework} -->\n```python\n")
+    (tmp_path / "posters.py").write_text(block.partition("```")[0], encoding="utf-8")
+    port, emulator = free_port(), Emulator(durations=0.5)
+    site = f"http://127.0.0.1:{port}"
+    with emulator.serve() as url, (tmp_path / "words").open("w+") as words:
+        told = {"LIANGXIN_API_KEY": "sk-canary-4711", "LIANGXIN_BASE_URL": url}
+        process = subprocess.Popen(
+            [sys.executable, "-m", *COMMANDS[framework], str(port)],
+            cwd=tmp_path,
+            env={**os.environ, **told, "PUBLIC_URL": f"{site}/liangxin"},
+            stderr=words,
+        )
+        # It connects again while the program starts.
+        transport = httpx.HTTPTransport(retries=7)
+        try:
+            with httpx.Client(transport=transport, timeout=30) as browser:
+                made = browser.post(f"{site}/posters", params={"prompt": "a lighthouse in fog"})
+                assert made.status_code == 200
+                assert browser.get(made.json()[0]).headers["content-type"].startswith("image/")
+        finally:
+            process.terminate()
+            process.wait(20)
+        words.seek(0)
+        said = words.read()
+    [task_id] = emulator.tasks
+    assert [(each.task_id, each.status) for each in emulator.callbacks] == [(task_id, 200)]
+    assert emulator.looks_of(task_id) == 1
+    assert "sk-canary-4711" not in said
+    assert "Traceback" not in said

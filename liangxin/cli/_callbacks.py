@@ -93,19 +93,17 @@ class _Vigil:
                 f"{len(doubts) - len(hopeful):,} more in doubt gave no address for a callback: "
                 "settle them with `liangxin ledger attach`, `resend` or `abandon`."
             )
-        async with anyio.create_task_group() as group:
-            for row in accepted:
-                group.start_soon(self._follow, client, row)
-            while hopeful:
-                await anyio.sleep(1)
-                for row in await self._settled(ledger, hopeful):
-                    hopeful.remove(row.key)
+        try:
+            async with anyio.create_task_group() as group:
+                for row in accepted:
                     group.start_soon(self._follow, client, row)
-
-    async def _settled(self, ledger: Ledger, keys: list[str]) -> list[LedgerRow]:
-        """Those of the doubts that a callback has settled."""
-        rows = await anyio.to_thread.run_sync(ledger.find, keys)
-        return [row for row in rows.values() if row.state is not LedgerState.AMBIGUOUS]
+                while hopeful:
+                    await anyio.sleep(1)
+                    for row in await _settled(ledger, hopeful):
+                        hopeful.remove(row.key)
+                        group.start_soon(self._follow, client, row)
+        except ExceptionGroup as failed:  # the ledger cannot be read any more
+            raise failed.exceptions[0] from None
 
     async def _follow(self, client: AsyncClient, row: LedgerRow) -> None:
         assert row.task_id is not None
@@ -115,3 +113,9 @@ class _Vigil:
         except LiangxinError as error:
             self.failures += 1
             _say(f"{printable(row.task_id)} ({quoted(row.key)}): {error}")
+
+
+async def _settled(ledger: Ledger, keys: list[str]) -> list[LedgerRow]:
+    """Those of the doubts that a callback has settled."""
+    rows = await anyio.to_thread.run_sync(ledger.find, keys)
+    return [row for row in rows.values() if row.state is not LedgerState.AMBIGUOUS]
