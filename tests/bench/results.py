@@ -55,6 +55,12 @@ TARGETS: dict[str, Target] = {
     "poll_budget_lag": Target("≤", 0.95, "×", "mean lag under a binding budget over round robin"),
     "poll_budget_lag_p95": Target("≤", 1.1, "×", "the same for the 95th percentile"),
     "poll_budget_lag_at_once": Target("≤", 1.1, "×", "the mean for 500 at once; 1 is the best"),
+    "resume_vs_bare": Target(
+        "≤", 8, "×", "a finished batch again, CPU over reading and looking up"
+    ),
+    "resume_vs_bare_files": Target("≤", 10, "×", "the same where the results are on disk"),
+    "resume_peak_mib": Target("≤", 200, "MiB", "the most memory while 100,000 are told again"),
+    "ledger_kib_per_row": Target("≤", 2, "KiB", "of the ledger's file"),
     "us_per_create": Target("≤", 0.6, "×", "CPU per create, one connection, over the best peer"),
     "us_per_look": Target("≤", 0.6, "×", "the same for a look"),
     "bytes_per_waiting_task_asyncio": Target("≤", 0.6, "KiB", "beside the Task, in run_many"),
