@@ -17,6 +17,7 @@ from liangxin._errors import (
     APIError,
     BadRequest,
     Blocked,
+    CallbackRejected,
     ClientStateError,
     Corrupt,
     DownloadError,
@@ -49,8 +50,9 @@ from liangxin._errors import (
 from liangxin._version import __version__
 
 if TYPE_CHECKING:
-    from liangxin import batch, ledger, models
+    from liangxin import batch, callbacks, ledger, models
     from liangxin._client import AsyncClient
+    from liangxin._policy import DownloadPolicy, DownloadProgress
     from liangxin._sync import Client
     from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
     from liangxin.ledger import Ledger
@@ -61,10 +63,13 @@ __all__ = [
     "AsyncClient",
     "BadRequest",
     "Blocked",
+    "CallbackRejected",
     "Client",
     "ClientStateError",
     "Corrupt",
     "DownloadError",
+    "DownloadPolicy",
+    "DownloadProgress",
     "Forbidden",
     "InferredLimitWarning",
     "InputError",
@@ -99,6 +104,7 @@ __all__ = [
     "WaitTimeout",
     "__version__",
     "batch",
+    "callbacks",
     "ledger",
     "models",
 ]
@@ -106,6 +112,8 @@ __all__ = [
 _LATER = {
     "AsyncClient": "_client",
     "Client": "_sync",
+    "DownloadPolicy": "_policy",
+    "DownloadProgress": "_policy",
     "Ledger": "ledger",
     "ModelInput": "_tasks",
     "Outcome": "_tasks",
@@ -117,7 +125,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name in ("batch", "ledger", "models"):
+    if name in ("batch", "callbacks", "ledger", "models"):
         return import_module(f"liangxin.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'liangxin' has no attribute {name!r}")

@@ -10,15 +10,16 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import anyio
 import httpx
 from attrs import frozen
 
-from liangxin._errors import Blocked, DownloadError, InputError
+from liangxin._errors import Blocked, DownloadError
 from liangxin._origin import Origin, is_loopback
+from liangxin._policy import DownloadPolicy
 from liangxin._text import in_words, printable
 
 Resolver: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
@@ -31,46 +32,6 @@ class MayPass(Exception):
     def __init__(self, error: DownloadError) -> None:
         super().__init__(error)
         self.error = error
-
-
-@frozen(kw_only=True)
-class DownloadPolicy:
-    """
-    What a download may take, and from whom.
-
-    `max_bytes` bounds one file.  `stall_timeout` is how many seconds may pass without a byte, and
-    `min_rate` (bytes a second, 0 for none) what must come on average over each `rate_window`
-    seconds.  `attempts` counts the requests for one URL that may break off or be answered with
-    "later"; each may be redirected `max_redirects` times.
-
-    `allow_hosts`, if given, are the only hosts that results may come from: exact names, or
-    `.example.com` for that name and all below it.  `allow_private` lifts the refusal of private
-    and loopback addresses (still by https only), for results that are kept in one's own network.
-    The service's own address is always allowed if the service is on this machine.
-    """
-
-    max_bytes: int = 2 * 1024**3
-    stall_timeout: float = 30.0
-    min_rate: float = 1024.0
-    rate_window: float = 60.0
-    max_redirects: int = 3
-    attempts: int = 3
-    allow_hosts: Collection[str] | None = None
-    allow_private: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        for name in ("max_bytes", "stall_timeout", "rate_window", "attempts"):
-            if getattr(self, name) <= 0:
-                raise InputError(
-                    f"{name} must be above 0", field=name, value=getattr(self, name), allowed="> 0"
-                )
-        if isinstance(self.allow_hosts, str):  # a string is a collection of letters, too
-            raise InputError(
-                "allow_hosts must be a collection of host names, not one string",
-                field="allow_hosts",
-                value=self.allow_hosts,
-                allowed="a collection of host names, or None",
-            )
 
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -258,3 +219,11 @@ def without_query(url: str) -> str:
     """A URL fit for a message: it may be signed, so without its query, and without a login."""
     bare = re.split(r"[?#]", url, maxsplit=1)[0]
     return printable(re.sub(r"//[^/]*@", "//", bare), 120)
+
+
+def host_of(url: str) -> str:
+    """Whose a URL is: its host, without port, login, path or query."""
+    try:
+        return printable(httpx.URL(url).host, 260)
+    except httpx.InvalidURL:
+        return ""

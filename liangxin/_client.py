@@ -35,6 +35,7 @@ from liangxin._many import Inputs, OutcomeStream, Start
 from liangxin._origin import Secret
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
+from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._poller import Poller
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
 from liangxin._text import in_words
@@ -43,11 +44,13 @@ from liangxin._transport import Transport
 if TYPE_CHECKING:
     import httpx
 
+    from liangxin._callbacks import Callbacks
     from liangxin._creation import Creation, Done
     from liangxin._download import Downloader
     from liangxin._recording import Recorder
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named, Requests, Rules
+    from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
 
 log = logging.getLogger("liangxin")
@@ -80,6 +83,13 @@ class AsyncClient:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `callbacks` is a `CallbackReceiver`: every create then gives an address of its own there, unless
+    it was given a `callback_url`, and a callback makes the client look at the task at once.  It
+    still looks by itself, the less the more callbacks arrive; where the answer to a create was
+    lost, a callback may find its task.
+
+    `download_policy` says what a download may take, and from whom.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -102,6 +112,8 @@ class AsyncClient:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        callbacks: CallbackReceiver | None = None,
+        download_policy: DownloadPolicy | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -132,6 +144,7 @@ class AsyncClient:
         self._durations_file = None if durations is None else Path(durations)
         self._durations = _load_durations(self._durations_file)
         self._budget = PollBudget(poll_budget)
+        self._callbacks = None if callbacks is None else self._expecting(callbacks)
         self._poller = Poller(
             self._look_again,
             self._owned,
@@ -144,6 +157,7 @@ class AsyncClient:
             durations=self._durations,
             max_workers=max_connections,
             ended=self._ended,
+            callback_share=self._callbacks.share_of if self._callbacks else lambda task_id: 0.0,
         )
         self._creations = Creations(
             self._transport,
@@ -152,7 +166,9 @@ class AsyncClient:
             max_retries=max_retries,
             rate_limit=_rate_window(rate_limit),
             accepted=self._poller.created,
+            callbacks=self._callbacks,
         )
+        self._download_policy = download_policy
         self._ledger = ledger
         self._recorder: Recorder | None = None
         self._recorders: list[Recorder] = []
@@ -173,6 +189,8 @@ class AsyncClient:
             except BaseException:
                 await self._owned.__aexit__(None, None, None)
                 raise
+        if self._callbacks is not None:
+            self._callbacks.open()
         return self
 
     async def __aexit__(
@@ -198,6 +216,8 @@ class AsyncClient:
         """
         self._closed = True
         await self._creations.aclose()
+        if self._callbacks is not None:
+            self._callbacks.close()
         self._poller.close()
         await self._ledgers.aclose()
         await self._owned.cancel()
@@ -233,6 +253,7 @@ class AsyncClient:
             poll_rate=self._budget.rate,
             poll_price=self._budget.price,
             create_rate=self._creations.admission.rate,
+            callback_share=self._callbacks.share if self._callbacks else None,
             connections=self._transport.open_connections,
             busy_connections=self._transport.in_use,
             durations={
@@ -465,18 +486,78 @@ class AsyncClient:
         leaf of `DownloadError`.
         """
         self._check_open()
+        return await self._downloads().download(final_or_raise(task), Path(to), name=name)
+
+    async def watch_download(
+        self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
+    ) -> AsyncIterator[DownloadProgress]:
+        """
+        Save all results as `download` does, and yield how far that is.
+
+        As often as it is asked for, and at least once for each file, when it is in its place.
+        Whoever leaves early ends the download; files that are whole stay.
+        """
+        self._check_open()
+        progress: deque[DownloadProgress] = deque()
+        failures: list[LiangxinError] = []
+        arrived, ended, scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
+        task = final_or_raise(task)
+
+        def told(news: DownloadProgress) -> None:
+            if progress and progress[-1].path is None:
+                progress[-1] = news  # nobody has looked since
+            else:
+                progress.append(news)
+            arrived.set()
+
+        async def save() -> None:
+            try:
+                with scope:
+                    await self._downloads().save(task, Path(to), name=name, told=told)
+            except LiangxinError as exc:
+                failures.append(exc)
+            finally:
+                ended.set()
+                arrived.set()
+
+        self._owned.start(save)
+        try:
+            while progress or not ended.is_set():
+                while not progress and not ended.is_set():
+                    arrived = anyio.Event()
+                    await arrived.wait()
+                while progress:
+                    yield progress.popleft()
+            if failures:
+                raise failures[0]
+        finally:
+            scope.cancel()
+
+    # --- below the verbs -------------------------------------------------------------------
+
+    def _downloads(self) -> Downloader:
         if self._downloader is None:
             from liangxin._download import Downloader  # 10 ms that a client without files saves
 
             self._downloader = Downloader(
                 self._transport.origin,
                 self._look,
+                self._download_policy,
                 tls=self._transport.verify,
                 own=self._own_transport,
             )
-        return await self._downloader.download(final_or_raise(task), Path(to), name=name)
+        return self._downloader
 
-    # --- below the verbs -------------------------------------------------------------------
+    def _expecting(self, receiver: CallbackReceiver) -> Callbacks:
+        from liangxin._callbacks import Callbacks
+
+        return Callbacks(
+            receiver,
+            self._owned,
+            look=self._look,
+            hint=lambda task_id: self._poller.hint(task_id),
+            follow=lambda task: self._poller.add(task, lambda news: None),
+        )
 
     async def _look(self, task: str, known: Task | None = None) -> Task:
         reply = await self._transport.exchange(
@@ -553,7 +634,7 @@ class AsyncClient:
                 owned=self._owned,
                 start=self._creations.start,
                 stream_of=stream_of,
-                download=lambda task, to, name: self.download(task, to, name=name),
+                download=lambda task, to, name: self._downloads().save(task, to, name=name),
             )
             async with run.running() as outcomes:
                 yield outcomes
@@ -593,15 +674,21 @@ class AsyncClient:
         await recorder.run(store.open)
         self._recorders.append(recorder)
         try:
+            if self._callbacks is not None:
+                await self._callbacks.load(recorder)
             yield recorder
         finally:
             with anyio.CancelScope(shield=True):
+                if self._callbacks is not None:
+                    self._callbacks.unload(recorder)
                 await recorder.aclose()
                 self._recorders.remove(recorder)
                 if not was_open:
                     await recorder.run(store.close)
 
     def _ended(self, task: Task) -> None:
+        if self._callbacks is not None:
+            self._callbacks.ended(task)
         for recorder in self._recorders:
             recorder.ended(task)
 

@@ -36,11 +36,15 @@ from liangxin._text import printable
 from liangxin._transport import Transport
 
 if TYPE_CHECKING:
+    from liangxin._callbacks import Callbacks, Ticket
     from liangxin._recording import Entry, Recorder  # and with it SQLite, for those who want it
 
 log = logging.getLogger("liangxin")
 
 Done: TypeAlias = Callable[[Task | LiangxinError], None]
+
+SEARCH = 10.0
+"""Seconds for which a task is looked for that a callback has named, and whose answer was lost."""
 
 
 class Creation:
@@ -53,9 +57,12 @@ class Creation:
         done: Done,
         source: object,
         entry: Entry | None,
+        ticket: Ticket | None,
     ) -> None:
         self.entry = entry
         """Its row in the ledger, if there is one."""
+        self.ticket = ticket
+        """Its address for a callback, if it has one of ours."""
         self.source = self if source is None else source
         """Whose turn it takes at the door."""
         self.input = input
@@ -113,6 +120,7 @@ class Creations:
         max_retries: int,
         rate_limit: RateWindow | None,
         accepted: Callable[[Task, str | None], None],
+        callbacks: Callbacks | None,
     ) -> None:
         self._transport = transport
         self._owned = owned
@@ -120,6 +128,7 @@ class Creations:
         self._max_retries = max_retries
         self._accepted = accepted
         """Told of every accepted task and its kind, in the moment of its answer."""
+        self._callbacks = callbacks
         self._keys: dict[tuple[Recorder, str], anyio.Event] = {}
         """The keys under way, and what tells those who ask for the same that it has ended."""
         self._running: set[Creation] = set()
@@ -149,16 +158,21 @@ class Creations:
         """
         if self._closed:
             raise ClientStateError("the client is closed; it creates nothing any more")
-        client_ref = secrets.token_hex(16)
-        request = wire.create_request(input, callback_url=callback_url, client_ref=client_ref)
-        entry = None if recorder is None else recorder.entry(key)
-        creation = Creation(input, request, done, source, entry)
-        self._running.add(creation)
+        client_ref, ticket = secrets.token_hex(16), None
+        if callback_url is None and self._callbacks is not None:
+            ticket, callback_url = self._callbacks.issue(recorder)
         try:
+            request = wire.create_request(input, callback_url=callback_url, client_ref=client_ref)
+            if ticket is not None:
+                ticket.model = request.model
+            entry = None if recorder is None else recorder.entry(key)
+            creation = Creation(input, request, done, source, entry, ticket)
             self._owned.start(lambda: self._run(creation))
-        except ClientStateError:
-            self._running.discard(creation)
+        except LiangxinError:
+            if ticket is not None:
+                ticket.revoke()
             raise
+        self._running.add(creation)
         return creation
 
     async def create(
@@ -202,15 +216,50 @@ class Creations:
         except LiangxinError as exc:
             result = exc
         try:
-            if creation.entry is not None and isinstance(result, LiangxinError):
+            if isinstance(result, LiangxinError):
                 with anyio.CancelScope(shield=True):
-                    await creation.entry.settle(result)
+                    result = await self._settled(creation, result)
+            self._leave_ticket(creation, result)
         finally:
             self._running.discard(creation)
             if not self._running:
                 self._emptied.set()
         if not creation.finish(result) and not creation.is_on_record:
             self.keep(creation.outcome(result))
+
+    async def _settled(self, creation: Creation, error: LiangxinError) -> Task | LiangxinError:
+        """What became of a create that was not accepted, on record."""
+        task = None
+        if isinstance(error, AmbiguousCreate) and creation.ticket is not None:
+            with anyio.move_on_after(SEARCH):
+                task = await creation.ticket.found()  # a callback may have been quicker
+        if task is not None:
+            await self._accept(creation, task, None)
+            return task
+        if creation.entry is not None:
+            await creation.entry.settle(error)
+        return error
+
+    def _leave_ticket(self, creation: Creation, result: Task | LiangxinError) -> None:
+        """Say whether a callback is still expected."""
+        ticket = creation.ticket
+        if ticket is None or (isinstance(result, Task) and ticket.task_id is not None):
+            return
+        if isinstance(result, AmbiguousCreate) and ticket.is_out:
+            ticket.doubt(lambda task: self._found_late(creation, task))
+        else:
+            ticket.revoke()
+
+    async def _found_late(self, creation: Creation, task: Task) -> None:
+        """A callback has named the task of a create that was said to be in doubt."""
+        if creation.entry is not None:
+            await creation.entry.recorder.settling(creation.entry.ref)(task)
+        if not creation.is_on_record:
+            ref = creation.request.client_ref
+            doubtful = [getattr(each.error, "client_ref", None) == ref for each in self.unclaimed]
+            if True in doubtful:
+                del self.unclaimed[doubtful.index(True)]
+            self.unclaimed.append(creation.outcome(task))
 
     async def _recorded(self, creation: Creation) -> Task:
         """Create what the ledger does not know; wait for whoever creates the same key now."""
@@ -269,12 +318,15 @@ class Creations:
         request = creation.request
 
         async def leaving() -> None:
+            ticket = creation.ticket
             if creation.entry is not None:
-                await creation.entry.sending()
+                await creation.entry.sending(None if ticket is None else ticket.digest)
             await anyio.lowlevel.checkpoint_if_cancelled()
             if creation.given_up:
                 raise NotSent(f"{request.model} was not created: given up before anything was sent")
             creation.in_doubt = True
+            if ticket is not None:
+                ticket.is_out = True
             turn.left()
 
         evidence = creation.evidence = Evidence(leaving)
@@ -294,14 +346,20 @@ class Creations:
         verdict = wire.judge_create(reply, request)
         if isinstance(verdict, wire.Doubt):
             raise _ambiguous(request, evidence, verdict.reason, task_id=verdict.task_id)
-        if isinstance(verdict, Task) and creation.entry is not None:
-            await creation.entry.accepted(verdict, reply.status)
-        creation.in_doubt = False  # not before it is on record: nothing cancels what is in doubt
         if isinstance(verdict, Task):
             self.admission.accepted()
-            self._accepted(verdict, getattr(creation.input, "kind", None))
+            await self._accept(creation, verdict, reply.status)
             return verdict
+        creation.in_doubt = False
         raise verdict
+
+    async def _accept(self, creation: Creation, task: Task, status: int | None) -> None:
+        if creation.entry is not None:
+            await creation.entry.accepted(task, status)
+        creation.in_doubt = False  # not before it is on record: nothing cancels what is in doubt
+        if creation.ticket is not None:
+            creation.ticket.accepted(task)
+        self._accepted(task, getattr(creation.input, "kind", None))
 
     async def aclose(self) -> None:
         """

@@ -16,20 +16,20 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.to_thread
 import httpx
-from attrs import define, field
+from attrs import define, evolve, field
 
 from liangxin._addresses import (
-    DownloadPolicy,
     Guard,
     MayPass,
     Place,
     Resolver,
     addresses_of,
+    host_of,
     without_query,
 )
 from liangxin._connection import CONNECT_TIMEOUT
@@ -43,12 +43,23 @@ from liangxin._errors import (
     TooLarge,
     Truncated,
 )
-from liangxin._files import HEAD_SIZE, Part, ending_of, ending_of_head, part_file, safe_stem
+from liangxin._files import (
+    HEAD_SIZE,
+    Part,
+    SavedFile,
+    ending_of,
+    ending_of_head,
+    part_file,
+    safe_stem,
+)
 from liangxin._origin import Origin
 from liangxin._pacing import retry_delays
+from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._tasks import Task
 from liangxin._text import in_words, printable
 from liangxin._version import __version__
+
+Told: TypeAlias = Callable[[DownloadProgress], None]
 
 MAX_AT_ONCE: Final = 8
 """How many files one client fetches at a time."""
@@ -88,19 +99,26 @@ class Downloader:
         self._running: dict[anyio.CancelScope, anyio.Event] = {}
 
     async def download(self, task: Task, to: Path, *, name: str | None = None) -> list[Path]:
+        """Save all results of a task, and return their paths; see `save`."""
+        return [file.path for file in await self.save(task, to, name=name)]
+
+    async def save(
+        self, task: Task, to: Path, *, name: str | None = None, told: Told = lambda progress: None
+    ) -> list[SavedFile]:
         """
         Save all results of a task to the folder `to`, which is made if it is missing.
 
         A single result is called `<name>.<ending>`, several `<name>-1.<ending>` and so on; `name`
         is the task's id unless given, made safe for a file's name.  A file of that name is
         replaced.  Each file appears whole or not at all; those already there when a later one
-        fails stay.  Raises `DownloadError` or a leaf of it.
+        fails stay.  `told` hears of every few bytes, and of each file that is whole.  Raises
+        `DownloadError` or a leaf of it.
         """
         ended = anyio.Event()
         with anyio.CancelScope() as scope:
             self._running[scope] = ended
             try:
-                return await self._save_all(_Results(task, self._look), to, name)
+                return await self._save_all(_Results(task, self._look), to, name, told)
             finally:
                 del self._running[scope]
                 ended.set()
@@ -114,20 +132,35 @@ class Downloader:
         for ended in running.values():
             await ended.wait()
 
-    async def _save_all(self, results: _Results, to: Path, name: str | None) -> list[Path]:
+    async def _save_all(
+        self, results: _Results, to: Path, name: str | None, told: Told
+    ) -> list[SavedFile]:
         task = results.task
         if not task.urls:
             raise DownloadError(f"{task.id} ({task.state.value}) has no results to download")
         stem = safe_stem(task.id if name is None else name)
-        if self._slots is None:
-            self._slots = anyio.Semaphore(MAX_AT_ONCE)
-        paths = []
+        saved = []
         for index in range(len(task.urls)):
             label = stem if len(task.urls) == 1 else f"{stem}-{index + 1}"
-            async with self._slots, part_file(to, label) as part:
-                ending = await self._fetch_or_refresh(results, index, part)
-                paths.append(await part.publish(ending))
-        return paths
+            saved.append(await self._save(results, index, to, label, told))
+        return saved
+
+    async def _save(
+        self, results: _Results, index: int, to: Path, label: str, told: Told
+    ) -> SavedFile:
+        if self._slots is None:
+            self._slots = anyio.Semaphore(MAX_AT_ONCE)
+        count = len(results.urls)
+
+        def received(size: int, total: int | None) -> None:
+            told(DownloadProgress(index=index, count=count, received=size, total=total))
+
+        async with self._slots, part_file(to, label, received) as part:
+            ending = await self._fetch_or_refresh(results, index, part)
+            file = evolve(await part.publish(ending), host=host_of(results.urls[index]))
+        size = file.size
+        told(DownloadProgress(index=index, count=count, received=size, total=size, path=file.path))
+        return file
 
     async def _fetch_or_refresh(self, results: _Results, index: int, part: Part) -> str:
         try:

@@ -18,6 +18,7 @@ Every exception this package raises, in one tree.
     ├── LedgerError                               the ledger cannot be opened, read or written so
     │   └── LedgerLocked(pid, host) · LedgerCorrupt · LedgerTooNew · LedgerConflict(key)
     ├── InputError  (also ValueError)             refused here, before anything is paid
+    ├── CallbackRejected                          a callback that its verifier does not believe
     └── ClientStateError  (also RuntimeError)     closed, not opened, or carried across a fork
 
 All of them pickle with their fields and their `__cause__`, and show at most 500 printable
@@ -325,6 +326,10 @@ class InputError(LiangxinError, ValueError):
         # The value is the user's and may be anything, an open file for instance.
         fields = {**self.__dict__, "value": quoted(self.value, 200)}
         return _revive, (type(self), self.args, fields, _portable(self.__cause__))
+
+
+class CallbackRejected(LiangxinError):
+    """A callback does not bear the signature that a verifier asks for; it was not heeded."""
 
 
 class ClientStateError(LiangxinError, RuntimeError):

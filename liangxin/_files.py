@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 import anyio
 import anyio.to_thread
 import httpx
+from attrs import frozen
 
 from liangxin._addresses import MayPass
 from liangxin._errors import Corrupt, DownloadError, Truncated
@@ -28,8 +29,23 @@ HEAD_SIZE: Final = 64
 """Bytes of a file by which its kind is known."""
 TAIL_SIZE: Final = 16
 
+Told: TypeAlias = Callable[[int, int | None], None]
+"""Hears how many bytes have come, and of how many, where that is known."""
+
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+
+@frozen
+class SavedFile:
+    """A result on disk: what its bytes are, by their SHA-256, number and first few."""
+
+    path: Path
+    sha256: str
+    size: int
+    media_type: str
+    host: str = ""
+    """Whose it was, without its port."""
 
 
 class Part:
@@ -41,12 +57,14 @@ class Part:
     does anything.
     """
 
-    def __init__(self, folder: Path, label: str) -> None:
+    def __init__(self, folder: Path, label: str, told: Told = lambda size, total: None) -> None:
         self._folder = folder
         self._label = label
+        self._told = told
         self._path = folder / f".{label}.{secrets.token_hex(8)}.part"
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
+        self._hash = sha256()
         self._is_over = False
         self._buffer = bytearray()
         self._start_over()
@@ -112,12 +130,13 @@ class Part:
         if len(self._buffer) >= WRITE_SIZE:
             gathered, self._buffer = self._buffer, bytearray()
             await self._in_thread(self._append, gathered)
+        self._told(self.size, self.total)
 
-    async def publish(self, ending: str) -> Path:
-        """Make it the file that it was to become, durably, and return that file's path."""
+    async def publish(self, ending: str) -> SavedFile:
+        """Make it the file that it was to become, durably, and say what that holds."""
         path = self._folder / f"{self._label}.{ending}"
         await self._in_thread(self._publish, path)
-        return path
+        return SavedFile(path, self._hash.hexdigest(), self.size, MEDIA_TYPES[ending])
 
     async def discard(self) -> None:
         """Remove what is there, unless it was published."""
@@ -149,18 +168,21 @@ class Part:
         with self._lock:
             if self._file is not None:
                 self._file.write(gathered)
+                self._hash.update(gathered)
 
     def _truncate(self) -> None:
         with self._lock:
             if self._file is not None:
                 self._file.seek(0)
                 self._file.truncate()
+                self._hash = sha256()
 
     def _publish(self, path: Path) -> None:
         with self._lock:
             if self._file is None:
                 return
             self._file.write(self._buffer)
+            self._hash.update(self._buffer)
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -184,8 +206,8 @@ class Part:
 
 
 @asynccontextmanager
-async def part_file(folder: Path, label: str) -> AsyncIterator[Part]:
-    part = Part(folder, label)
+async def part_file(folder: Path, label: str, told: Told) -> AsyncIterator[Part]:
+    part = Part(folder, label, told)
     try:
         await part.open()
         yield part
@@ -208,6 +230,18 @@ def _sync_folder(folder: Path) -> None:
 
 # --- kinds -------------------------------------------------------------------------------------
 
+MEDIA_TYPES: Final = {
+    "avif": "image/avif",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "jpg": "image/jpeg",
+    "mov": "video/quicktime",
+    "mp4": "video/mp4",
+    "png": "image/png",
+    "webm": "video/webm",
+    "webp": "image/webp",
+}
+"""The media type of each ending."""
 _BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"qt  ": "mov"}
 
 

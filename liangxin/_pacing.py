@@ -381,6 +381,39 @@ def _until_expected(lag: float, running: float, hazard: float) -> float:
     return max(2 * lag / slope, lag) if slope > 0 else lag
 
 
+class CallbackShare:
+    """
+    Which share of the tasks' ends a callback tells us of: learned, and quick to change.
+
+    Half before anything is known: to assume nearly all where none come doubles the cost of
+    looking.  Of what was seen, half the weight is gone after twenty ends.
+    """
+
+    PROMPT = 1.0
+    """A callback that comes so many seconds after a look has found the end was on its way."""
+
+    def __init__(self) -> None:
+        self._told = self._ends = 0.0
+
+    @property
+    def value(self) -> float:
+        """Between 0 and 1, neither of which it ever reaches."""
+        return (self._told + 1.0) / (self._ends + 2.0)
+
+    def ended(self, told: bool) -> None:
+        """A task was found ended: because a callback said so, or by a look of our own."""
+        self._ends = self._ends * _KEPT + 1.0
+        self._told = self._told * _KEPT + told
+
+    def told_late(self, seconds: float) -> None:
+        """The callback of a task came so long after a look of our own had found its end."""
+        if seconds <= self.PROMPT:
+            self._told = min(self._told + 1.0, self._ends)
+
+
+_KEPT = 2 ** (-1 / 20)
+
+
 class PollBudget:
     """
     How many looks a second all tasks together may take, as one price.

@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import anyio
 from attrs import define, evolve
@@ -37,6 +37,8 @@ from liangxin._tasks import Task, TaskState
 
 log = logging.getLogger("liangxin")
 
+T = TypeVar("T")
+
 Listener: TypeAlias = Callable[[Task | LiangxinError], None]
 """Told of each new snapshot, or of the error that ends the listening.  Must not block."""
 
@@ -45,7 +47,9 @@ LOST_AFTER = 60.0
 LOST_ANSWERS = 3
 """How many answers at least must say so."""
 REMEMBERED = 10_000
-"""Of how many tasks that nobody waits for yet the time of creation is kept."""
+"""Of how many tasks that nobody waits for yet the time of creation, or of a hint, is kept."""
+HINT_PAUSE = 1.0
+"""Seconds at least between two looks that are due to hints."""
 REFUSALS = 3
 """How many answers in a row must refuse the key before that is believed."""
 
@@ -70,6 +74,12 @@ class _Row:
     unknown: int = 0
     unknown_since: float = 0.0
     looked: bool = False
+    hinted_at: float | None = None
+    """When we were first told that it had ended."""
+    is_hinted: bool = False
+    """Whether no look has left since we were told."""
+    heeded_at: float = -math.inf
+    """When the last look left because of that."""
     running_at: float = 0.0
     """The age at which it was last known to run."""
     density: float = 0.0
@@ -93,6 +103,7 @@ class Poller:
         durations: Durations,
         max_workers: int,
         ended: Callable[[Task], None] = lambda task: None,
+        callback_share: Callable[[str], float] = lambda task_id: 0.0,
     ) -> None:
         self._look = look
         self._owned = owned
@@ -101,10 +112,14 @@ class Poller:
         self._durations = durations
         self._ended = ended
         """Told of every task that was found ended, before its listeners are."""
+        self._callback_share = callback_share
+        """Tells how likely a callback will tell of a task's end."""
         self._max_workers = max_workers
         self._rows: dict[str, _Row] = {}
         self._created: dict[str, tuple[float, str | None]] = {}
         """When our own tasks were created, and their kind, until somebody waits for them."""
+        self._hints: dict[str, float] = {}
+        """When we were told of tasks for which nobody waits yet."""
         self._due: list[tuple[float, int, _Row]] = []
         self._deadlines: list[tuple[float, int, _Row, Listener, float]] = []
         self._numbers = count(1)
@@ -131,9 +146,7 @@ class Poller:
 
     def created(self, task: Task, kind: str | None) -> None:
         """Remember when a task of our own was created; it will be waited for, or not."""
-        self._created[task.id] = anyio.current_time(), kind
-        if len(self._created) > REMEMBERED:
-            del self._created[next(iter(self._created))]
+        _remember(self._created, task.id, (anyio.current_time(), kind))
 
     def add(self, task: Task, listener: Listener, *, timeout: float | None = None) -> None:
         """Tell `listener` of a task's states until it ends, or for `timeout` seconds."""
@@ -157,11 +170,33 @@ class Poller:
     def _new_row(self, task: Task, now: float) -> _Row:
         since, kind = self._created.pop(task.id, (None, None))
         durations = self._durations.of(task.model, kind)
-        return _Row(task, now if since is None else since, durations, teaches=since is not None)
+        row = _Row(task, now if since is None else since, durations, teaches=since is not None)
+        row.hinted_at = self._hints.pop(task.id, None)
+        return row
 
     def _first_look(self, row: _Row, now: float) -> float:
-        """At once at a task whose age nobody knows, else when its age says."""
-        return max(now, row.since + self._pause_of(row, 0.0)) if row.teaches else now
+        """At once at a task that may have ended, or whose age nobody knows."""
+        if row.hinted_at is not None or not row.teaches:
+            return now
+        return max(now, row.since + self._pause_of(row, 0.0))
+
+    def hint(self, task_id: str) -> bool:
+        """
+        Look soon, and before others, for we were told that a task has ended.
+
+        Returns whether somebody waits for it; if not, the first look of whoever does comes at once.
+        """
+        now = anyio.current_time()
+        row = self._rows.get(task_id)
+        if row is None:
+            _remember(self._hints, task_id, now)
+            return False
+        if row.hinted_at is None:
+            row.hinted_at = now
+        row.is_hinted = True
+        if row.ticket != 0:  # else in the middle of a look, which may have left too early
+            self._plan(row, _due_by_hint(row, now))
+        return True
 
     def remove(self, task_id: str, listener: Listener) -> None:
         """Stop telling; the task itself goes on at the service."""
@@ -219,6 +254,8 @@ class Poller:
         self._budget.spend(now)
         row = heapq.heappop(self._due)[2]
         row.ticket = 0
+        if row.is_hinted:
+            row.is_hinted, row.heeded_at = False, now
         return row
 
     def _plan(self, row: _Row, due: float) -> None:
@@ -331,11 +368,18 @@ class Poller:
 
     def _again(self, row: _Row) -> None:
         now = anyio.current_time()
-        self._plan(row, now + self._pause_of(row, now - row.since))
+        pause = self._pause_of(row, now - row.since)
+        self._plan(row, _due_by_hint(row, now) if row.is_hinted else now + pause)
 
     def _pause_of(self, row: _Row, age: float) -> float:
         price = self._budget.price
-        pause = self._schedule.next_delay(age, row.durations, price=price, trouble=row.trouble)
+        pause = self._schedule.next_delay(
+            age,
+            row.durations,
+            price=price,
+            callback_share=self._callback_share(row.task.id),
+            trouble=row.trouble,
+        )
         density = price / pause
         self._budget.want(density - row.density)
         row.density = density
@@ -348,7 +392,7 @@ class Poller:
             return
         age = anyio.current_time() - row.since
         if task.is_final:
-            end = _ended_at(task, row.running_at, age)
+            end = _ended_at(task, row, age)
             if end is None:
                 row.durations.ended_between(row.running_at, age)
             else:
@@ -360,12 +404,27 @@ class Poller:
             row.running_at = age
 
 
-def _ended_at(task: Task, running_at: float, found_at: float) -> float | None:
-    """The age at which a task ended, where the service tells it."""
+def _remember(memory: dict[str, T], task_id: str, value: T) -> None:
+    memory[task_id] = value
+    if len(memory) > REMEMBERED:
+        del memory[next(iter(memory))]
+
+
+def _due_by_hint(row: _Row, now: float) -> float:
+    """When to look at a task of which we were told: ahead of all others, but not too often."""
+    soonest = row.heeded_at + HINT_PAUSE
+    return soonest if soonest > now else -math.inf
+
+
+def _ended_at(task: Task, row: _Row, found_at: float) -> float | None:
+    """The age at which a task ended, where the service or a callback told it."""
     if task.created_at is not None and task.completed_at is not None:
         took = (task.completed_at - task.created_at).total_seconds()
-        return min(max(took, running_at), found_at)
-    return None
+    elif row.hinted_at is not None:
+        took = row.hinted_at - row.since
+    else:
+        return None
+    return min(max(took, row.running_at), found_at)
 
 
 def _goes_back(old: TaskState, new: TaskState) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import TypeVar
 
@@ -89,6 +89,18 @@ class Recorder:
     def entry(self, key: str | None) -> Entry:
         """The row of one create that is about to be planned."""
         return Entry(self, key)
+
+    def settling(self, ref: str) -> Callable[[Task], Awaitable[None]]:
+        """How to put on record that the create `ref`, which is in doubt, became a task."""
+
+        async def settle(task: Task) -> None:
+            other = await self.run(lambda: self.ledger.find_task(task.id))
+            if other is not None and other.ref != ref:
+                raise LedgerError(f"the task {quoted(task.id)} belongs to {quoted(other.key)}")
+            move = Move(ref=ref, to=LedgerState.ACCEPTED, at=now(), task_id=task.id)
+            await self.record(move, is_fact=True)
+
+        return settle
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do blocking work of the ledger where it blocks nobody."""
@@ -191,15 +203,15 @@ class Entry:
             return task_of(row)
         return request if row.ref == request.client_ref else request.with_ref(row.ref)
 
-    async def sending(self) -> None:
+    async def sending(self, token_sha256: bytes | None = None) -> None:
         """Put on record that the first byte leaves; if this raises, it must not."""
         # Not left before it is known whether the row is ours: another client over the same ledger
         # may be sending this key, and must not find its row planned again by us.
         with anyio.CancelScope(shield=True):
-            await self._move(LedgerState.SENDING)
+            await self._move(LedgerState.SENDING, token_sha256=token_sha256)
         self._is_sending = True
 
-    async def accepted(self, task: Task, status: int) -> None:
+    async def accepted(self, task: Task, status: int | None) -> None:
         """Put the task on record; if that fails, say so wherever it can be said."""
         self._is_sending = False
         try:

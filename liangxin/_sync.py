@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
+from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._portal import Portal
 from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
+    from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
 
 
@@ -50,6 +52,13 @@ class Client:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `callbacks` is a `CallbackReceiver`: every create then gives an address of its own there, unless
+    it was given a `callback_url`, and a callback makes the client look at the task at once.  It
+    still looks by itself, the less the more callbacks arrive; where the answer to a create was
+    lost, a callback may find its task.
+
+    `download_policy` says what a download may take, and from whom.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -76,6 +85,8 @@ class Client:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        callbacks: CallbackReceiver | None = None,
+        download_policy: DownloadPolicy | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -95,6 +106,8 @@ class Client:
             poll_interval=poll_interval,
             durations=durations,
             ledger=ledger,
+            callbacks=callbacks,
+            download_policy=download_policy,
             proxy=proxy,
             verify=verify,
             transport=transport,
@@ -302,3 +315,14 @@ class Client:
         leaf of `DownloadError`.
         """
         return self._portal.run(self._client.download, task, to, name=name)
+
+    def watch_download(
+        self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
+    ) -> Iterator[DownloadProgress]:
+        """
+        Save all results as `download` does, and yield how far that is.
+
+        As often as it is asked for, and at least once for each file, when it is in its place.
+        Whoever leaves early ends the download; files that are whole stay.
+        """
+        return self._portal.iterate(self._client.watch_download, task, to, name=name)

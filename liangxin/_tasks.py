@@ -173,6 +173,7 @@ class Stats:
     service told; None before the first.  `poll_rate` is how many looks a second are allowed now,
     `poll_price` by how much pauses are stretched because looks are scarce (1: not at all), and
     `create_rate` how many creates a second are let through now (infinite: no limit).
+    `callback_share` is the share of ends that callbacks have told of lately; None without any.
     `connections` are open, `busy_connections` of them carry a request.  `durations` is what was
     learned, by model.
     """
@@ -184,6 +185,7 @@ class Stats:
     poll_rate: float
     poll_price: float
     create_rate: float
+    callback_share: float | None
     connections: int
     busy_connections: int
     durations: Mapping[str, DurationStats]

@@ -142,8 +142,7 @@ _CALLBACK = re.compile(
 
 
 def _checked_callback_url(url: str) -> str:
-    # Documented: a public HTTPS URL.  Plain http on this machine is for the emulator.
-    if not isinstance(url, str) or not _CALLBACK.fullmatch(url):
+    if not is_callback_url(url):
         allowed = "a public https URL (or http on this machine, for the emulator)"
         raise InputError(
             f"callback_url must be {allowed}, not {quoted(url)}",
@@ -152,6 +151,12 @@ def _checked_callback_url(url: str) -> str:
             allowed=allowed,
         )
     return url
+
+
+def is_callback_url(url: object) -> TypeGuard[str]:
+    """Whether callbacks can be sent there: public https, or http on this machine."""
+    # Documented: a public HTTPS URL.  Plain http on this machine is for the emulator.
+    return isinstance(url, str) and _CALLBACK.fullmatch(url) is not None
 
 
 # --- what every reply has ----------------------------------------------------------------------
@@ -484,3 +489,47 @@ def decipher_record(reply: Reply, task_id: str, known: Task | None = None) -> Ta
             status=reply.status,
         )
     return task
+
+
+# --- callbacks ---------------------------------------------------------------------------------
+
+DEEPEST_CALLBACK = 32
+"""How many levels of lists and objects the body of a callback may nest."""
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
+
+
+def task_named_in(callback: bytes) -> str | None:
+    """
+    The task id that a callback names, or None: a name to ask the service about, and nothing more.
+
+    `data.taskId` is documented, by way of the record; `data.task_id` is what a look-alike's own
+    sample code reads.
+    """
+    if _depth(callback) > DEEPEST_CALLBACK:
+        return None
+    try:
+        body = json.loads(callback)
+    except (ValueError, RecursionError):
+        return None
+    data = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(data, dict):
+        return None
+    task_id = data.get("taskId", data.get("task_id"))
+    return task_id if _is_task_id(task_id) else None
+
+
+def _depth(text: bytes) -> int:
+    deepest = depth = 0
+    for byte in _STRINGS.sub(b"", text):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def callback_url_of(task: Task) -> str | None:
+    """The address for its callback that a task was created with, where the record repeats it."""
+    url = (task.param or {}).get("callBackUrl")
+    return url if isinstance(url, str) else None

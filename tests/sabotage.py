@@ -51,6 +51,7 @@ class Sabotage:
     """Which of them: pytest's `-k`."""
 
 
+CALLBACKS = "liangxin/_callbacks.py"
 CREATION = "liangxin/_creation.py"
 CONNECTION = "liangxin/_connection.py"
 RECORDING = "liangxin/_recording.py"
@@ -65,7 +66,8 @@ ACTS = [
         [
             Cut(
                 CREATION,
-                "                await creation.entry.sending()\n",
+                "                await creation.entry.sending(None if ticket is None else "
+                "ticket.digest)\n",
                 "                pass\n",
             )
         ],
@@ -133,8 +135,10 @@ ACTS = [
         [
             Cut(
                 RUN,
-                "    async def _is_to_be_renewed(self, row: LedgerRow) -> bool:\n",
-                "    async def _is_to_be_renewed(self, row: LedgerRow) -> bool:\n"
+                "    async def _is_to_be_renewed(self, request: Request, row: LedgerRow) -> "
+                "bool:\n",
+                "    async def _is_to_be_renewed(self, request: Request, row: LedgerRow) -> "
+                "bool:\n"
                 "        if row.state is LedgerState.AMBIGUOUS:\n"
                 "            renew = Renew(key=row.key, ref=secrets.token_hex(16), at=now())\n"
                 "            await self._run.recorder.record(renew)\n"
@@ -181,9 +185,9 @@ ACTS = [
         [
             Cut(
                 CREATION,
-                "            await creation.entry.accepted(verdict, reply.status)\n",
-                "            entry, status = creation.entry, reply.status\n"
-                "            self._owned.start(lambda: entry.accepted(verdict, status))\n",
+                "            await creation.entry.accepted(task, status)\n",
+                "            entry = creation.entry\n"
+                "            self._owned.start(lambda: entry.accepted(task, status))\n",
             )
         ],
         MACHINE,
@@ -362,12 +366,38 @@ ACTS = [
         [
             Cut(
                 CREATION,
-                "CancelScope(shield=True):\n                    await creation.entry.settle(",
-                "CancelScope():\n                    await creation.entry.settle(",
+                "CancelScope(shield=True):\n                    result = await self._settled(",
+                "CancelScope():\n                    result = await self._settled(",
             )
         ],
         "tests/test_batch_more.py",
         "a_block_that_is_cancelled",
+    ),
+    Sabotage(
+        "any-name",
+        "whatever task a callback names is taken for the one whose answer was lost",
+        [
+            Cut(
+                CALLBACKS,
+                "return task if self._is_ours(ticket, task) else None",
+                "return task",
+            )
+        ],
+        "tests/test_callbacks.py",
+        "another_token",
+    ),
+    Sabotage(
+        "token-unwritten",
+        "the token of a create is not on record before its first byte",
+        [
+            Cut(
+                CREATION,
+                "sending(None if ticket is None else ticket.digest)",
+                "sending()",
+            )
+        ],
+        "tests/test_callbacks.py",
+        "earlier_process or restart",
     ),
     Sabotage(
         "hasty-close",

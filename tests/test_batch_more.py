@@ -105,3 +105,18 @@ async def test_a_doubt_is_not_sent_again_by_a_batch_that_had_read_a_failure(
                             await client.create_task(POSTER, key="d")
             assert isinstance(outcome.error, liangxin.AmbiguousCreate)
     assert len(emulator.charges) == 5
+
+
+async def test_a_failure_is_not_retried_for_a_request_that_asks_for_something_else(
+    emulator: Emulator, client_of: Clients, tmp_path: Path
+) -> None:
+    emulator.add_fault(Fault("create", "fail"))
+    other = RawInput("z-image", {"prompt": "another"})
+    with QuickLedger(tmp_path / "x.db") as ledger:
+        async with client_of(ledger=ledger) as client:
+            await _told(client, "a")
+            async with client.batch([("a", other)], retry_failed=True) as outcomes:
+                [outcome] = [each async for each in outcomes]
+        assert isinstance(outcome.error, liangxin.LedgerConflict)
+        assert [row.state for row in ledger.history("a")] == [LedgerState.FAILED]
+    assert len(emulator.charges) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 import os
 import random
@@ -22,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import liangxin
-from liangxin._addresses import DownloadPolicy, Guard, refusal, without_query
+from liangxin import DownloadPolicy, DownloadProgress
+from liangxin._addresses import Guard, host_of, refusal, without_query
 from liangxin._download import MAX_AT_ONCE, Downloader, Pace
 from liangxin._errors import (
     Blocked,
@@ -150,6 +152,58 @@ async def test_a_file_of_many_writes_arrives_whole(
 ) -> None:
     body = PNG + random.Random(5).randbytes(3_300_000)
     assert await fetch(host(reply(body)), tmp_path) == body
+
+
+async def test_what_was_saved_is_told_by_its_hash_its_size_its_kind_and_its_host(
+    host: Callable[..., HostileOrigin], tmp_path: Path
+) -> None:
+    body = PNG + random.Random(6).randbytes(2_500_000)
+    origin = host(serving(body, '"v1"', cuts=(1_200_000,)))
+    url = origin.url("/r?sig=s")
+    [file] = await downloader(origin.url()).save(done(url), tmp_path, name="poster")
+    assert file.path == tmp_path / "poster.png"
+    assert file.sha256 == hashlib.sha256(body).hexdigest()
+    assert (file.size, file.media_type, file.host) == (len(body), "image/png", "127.0.0.1")
+
+
+async def test_a_file_that_was_begun_anew_has_the_hash_of_what_it_holds(
+    host: Callable[..., HostileOrigin], tmp_path: Path
+) -> None:
+    body = PNG + random.Random(7).randbytes(2_500_000)
+    origin = host(serving(body, 'W/"weak"', cuts=(1_200_000,)))
+    [file] = await downloader(origin.url()).save(done(origin.url("/r")), tmp_path)
+    assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
+    assert file.path.read_bytes() == body
+
+
+async def test_progress_grows_and_ends_with_each_file_in_its_place(
+    host: Callable[..., HostileOrigin], tmp_path: Path
+) -> None:
+    body = PNG + bytes(600_000)
+    origin = host(reply(body), chunked(MP4))
+    told: list[DownloadProgress] = []
+    urls = origin.url("/1"), origin.url("/2")
+    await downloader(origin.url()).save(done(*urls), tmp_path, told=told.append)
+    first, second = ([each for each in told if each.index == index] for index in (0, 1))
+    assert [each.received for each in first] == sorted(each.received for each in first)
+    assert {each.total for each in first} == {len(body)}
+    assert [each.path for each in first if each.path] == [tmp_path / "task-1-1.png"]
+    assert second[0].total is None
+    assert (second[-1].path, second[-1].received) == (tmp_path / "task-1-2.mp4", len(MP4))
+    assert {each.count for each in told} == {2}
+
+
+@pytest.mark.parametrize(
+    ("url", "whose"),
+    [
+        ("https://user:pw@cdn.example:8443/x?sig=1", "cdn.example"),
+        ("https://[::1]/x", "::1"),
+        ("not a url", ""),
+        ("https://[::1", ""),
+    ],
+)
+def test_a_host_is_named_without_anything_else(url: str, whose: str) -> None:
+    assert host_of(url) == whose
 
 
 @pytest.mark.skipif(os.name == "nt", reason="making symlinks takes a privilege there")

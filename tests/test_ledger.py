@@ -208,14 +208,21 @@ def test_what_a_move_does_not_tell_stays_as_it_is(ledger: Ledger) -> None:
     assert ledger.find(["a"])["a"] == row
 
 
-def test_a_token_is_known_from_the_plan_or_from_the_attempt(ledger: Ledger) -> None:
-    made(ledger, evolve(plan("a"), token_sha256=TOKEN), plan("b"))
-    made(ledger, Move(ref="ref of b", to=S.SENDING, at=2, token_sha256=b"\x02" * 32))
-    for token, key in ((TOKEN, "a"), (b"\x02" * 32, "b")):
-        row = ledger.find_token(token)
-        assert row is not None
-        assert row.key == key
+def test_a_token_is_known_from_the_attempt_that_brings_it(ledger: Ledger) -> None:
+    made(ledger, plan("a"), plan("b"))
+    made(ledger, Move(ref="ref of b", to=S.SENDING, at=2, token_sha256=TOKEN))
+    row = ledger.find_token(TOKEN)
+    assert row is not None
+    assert (row.key, row.token_sha256) == ("b", TOKEN)
     assert ledger.find_token(b"\x03" * 32) is None
+
+
+def test_a_new_attempt_brings_a_new_token(ledger: Ledger) -> None:
+    made(ledger, plan(), Move(ref="ref of a", to=S.SENDING, at=2, token_sha256=TOKEN))
+    made(ledger, Move(ref="ref of a", to=S.PLANNED, at=3))
+    made(ledger, Move(ref="ref of a", to=S.SENDING, at=4, token_sha256=b"\x02" * 32))
+    assert ledger.find_token(TOKEN) is None
+    assert ledger.find_token(b"\x02" * 32) is not None
 
 
 def test_foreign_words_are_kept_as_far_as_they_can_be(ledger: Ledger) -> None:
@@ -250,14 +257,13 @@ def test_every_state_says_what_it_cost() -> None:
 
 
 def test_a_plan_is_kept_as_it_was_made(ledger: Ledger) -> None:
-    row = made(ledger, evolve(plan(), token_sha256=TOKEN))
+    row = made(ledger, plan())
     assert row == LedgerRow(
         key="a",
         ref="ref of a",
         model=MODEL,
         input=INPUT,
         sha256=input_sha256(MODEL, INPUT),
-        token_sha256=TOKEN,
         planned_at=100.0,
     )
     assert ledger.find(["a"]) == {"a": row}

@@ -468,6 +468,40 @@ async def test_results_of_an_emulator_in_process_are_downloaded_without_the_key(
     assert not [seen for seen in fetched if seen.key_hash or "authorization" in seen.headers]
 
 
+async def test_a_download_is_watched_file_by_file_to_its_end(
+    client_of: Clients, tmp_path: Path
+) -> None:
+    async with client_of() as client:
+        task = await client.run(POSTER)
+        progress = [each async for each in client.watch_download(task, tmp_path, name="fog")]
+    assert progress[-1].path == tmp_path / "fog.png"
+    assert progress[-1].received == progress[-1].total == (tmp_path / "fog.png").stat().st_size
+    assert all(each.path is None for each in progress[:-1])
+
+
+async def test_a_watched_download_that_fails_says_so(client_of: Clients, tmp_path: Path) -> None:
+    policy = liangxin.DownloadPolicy(max_bytes=100)
+    async with client_of(download_policy=policy) as client:
+        task = await client.run(POSTER)
+        with pytest.raises(liangxin.TooLarge, match="100 bytes"):
+            async for _ in client.watch_download(task, tmp_path):
+                pass
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_watched_download_that_is_left_ends(
+    emulator: Emulator, client_of: Clients, tmp_path: Path
+) -> None:
+    emulator.add_fault(Fault("result", "delay", delay=20.0))
+    async with client_of() as client:
+        task = await client.run(POSTER)
+        with anyio.move_on_after(1):
+            async for _ in client.watch_download(task, tmp_path):
+                raise AssertionError("nothing has come")
+    assert list(tmp_path.iterdir()) == []
+    assert [seen.status for seen in emulator.requests if seen.endpoint == "result"] == [200]
+
+
 async def test_stats_agree_with_the_books_of_the_other_side(
     emulator: Emulator, client_of: Clients
 ) -> None:

@@ -34,6 +34,7 @@ from hypothesis import strategies as st
 
 import liangxin
 from liangxin import Outcome, RawInput, Task
+from liangxin.callbacks import CallbackReceiver
 from liangxin.emulator import Emulator, Fault
 from liangxin.emulator._books import Charge, SeenRequest
 from liangxin.ledger import Change, Ledger, LedgerRow, LedgerState
@@ -192,6 +193,12 @@ FAULTS: dict[str, Fault] = {
     "500": Fault("create", status=500),
     "the task fails": Fault("create", "fail"),
     "no look for a while": Fault("look", status=500, count=20),
+    "callback lost": Fault("callback", "lost"),
+    "callback late": Fault("callback", "delay", delay=60.0),
+    "callback early": Fault("callback", "early"),
+    "callback twice": Fault("callback", "twice"),
+    "callback of junk": Fault("callback", "garbage"),
+    "callback for another": Fault("callback", "wrong_task_id"),
 }
 READABLE = {None, "delay", "fail"}
 """The faults that leave an acceptance as it is."""
@@ -320,6 +327,7 @@ class Life:
             base_url="http://127.0.0.1:9",
             transport=Wire(self),
             ledger=self.ledger,
+            callbacks=self.world.new_receiver(),
             create_timeout=CREATE_TIMEOUT,
         )
 
@@ -333,6 +341,7 @@ class Life:
     def die(self) -> None:
         """Leave the files as they are now to the next life; what this one still does is void."""
         self.is_over = True
+        self.world.receiver = None
         self.world.deaths += 1
         self.world.folder = self.world.next_folder()
         for file in self.folder.glob("ledger.db*"):
@@ -351,8 +360,17 @@ class Life:
 class World:
     """One service with its books, and the lives of those who use it, one after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        self.emulator = Emulator(seed=1, clock=anyio.current_time, durations=5.0)
+    def __init__(self, folder: Path, calls: bool) -> None:
+        self.emulator = Emulator(
+            seed=1,
+            clock=anyio.current_time,
+            durations=5.0,
+            callback_transport=httpx.MockTransport(self._post),
+        )
+        self._calls = calls
+        """Whether the clients of this world expect callbacks."""
+        self.receiver: CallbackReceiver | None = None
+        """Of the life that is lived now."""
         self.deaths = 0
         self._root = folder
         self._folders = count()
@@ -360,6 +378,18 @@ class World:
         self._resends: Counter[str] = Counter()
         self._retried: set[str] = set()
         """The keys whose failed tasks somebody wanted anew."""
+        self.ends: dict[str | None, type] = {}
+        """How each key has ended."""
+
+    def new_receiver(self) -> CallbackReceiver | None:
+        self.receiver = CallbackReceiver("https://example.com/calls") if self._calls else None
+        return self.receiver
+
+    def _post(self, request: httpx.Request) -> httpx.Response:
+        if self.receiver is None:
+            return httpx.Response(502)
+        path, body = request.url.path, request.content
+        return httpx.Response(self.receiver.handle("POST", path, request.headers, body))
 
     def next_folder(self) -> Path:
         folder = self._root / str(next(self._folders))
@@ -369,11 +399,13 @@ class World:
     async def play(self, story: Sequence[Step]) -> None:
         """Play the story, then run what it has left undone to its end."""
         steps = deque(story)
-        while steps:
-            await self._live(lambda life: self._follow(life, steps))
-        self.emulator.clear_faults()
-        await self._live(self._finish)
-        await self._live(self._repeat)
+        async with self.emulator.running():
+            while steps:
+                await self._live(lambda life: self._follow(life, steps))
+            self.emulator.clear_faults()
+            await self._live(lambda life: anyio.sleep(100))  # the last callbacks come
+            await self._live(self._finish)
+            await self._live(self._repeat)
 
     async def _live(self, work: Callable[[Life], Awaitable[None]]) -> None:
         life = Life(self, self.folder)
@@ -508,14 +540,14 @@ class World:
         """With nothing in its way, a run brings every key to one end."""
         outcomes = await _outcomes(life, KEYS)
         assert Counter(each.key for each in outcomes) == Counter(KEYS)
-        self._ends = {each.key: type(each.error) for each in outcomes}
+        self.ends = {each.key: type(each.error) for each in outcomes}
         self._requests = len(self.emulator.requests)
 
     async def _repeat(self, life: Life) -> None:
         """A further run sends nothing, and tells the same."""
         outcomes = await _outcomes(life, KEYS)
         assert len(self.emulator.requests) == self._requests
-        assert {each.key: type(each.error) for each in outcomes} == self._ends
+        assert {each.key: type(each.error) for each in outcomes} == self.ends
         assert Counter(each.key for each in outcomes) == Counter(KEYS)
         for outcome in outcomes:
             self._judge_end(life, outcome)
@@ -612,12 +644,12 @@ def _in_memory() -> str | None:
     return "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
-def tell(story: Sequence[Step], backend: str, schedule: int = 0) -> World:
+def tell(story: Sequence[Step], backend: str, schedule: int = 0, *, calls: bool = False) -> World:
     """Play a story from its beginning to its end, on a clock that starts at 0."""
     worlds: list[World] = []
 
     async def play(folder: Path) -> None:
-        worlds.append(World(folder))
+        worlds.append(World(folder, calls))
         async with anyio.create_task_group() as group:
             group.start_soon(anyio.sleep, 2 * FOR_EVER)
             await worlds[0].play(story)
@@ -710,20 +742,29 @@ TOLD: dict[str, list[Step]] = {
 
 
 @backends
+@pytest.mark.parametrize("calls", [False, True], ids=["polling", "callbacks"])
 @pytest.mark.parametrize("story", TOLD, ids=lambda story: story.replace(" ", "_"))
 def test_the_money_is_accounted_for_in_stories_that_are_often_told(
-    backend: str, story: str
+    backend: str, story: str, calls: bool
 ) -> None:
-    tell(TOLD[story], backend)
+    tell(TOLD[story], backend, calls=calls)
 
 
 @backends
-@given(any_story, st.integers(0, 3))
+@given(any_story, st.integers(0, 3), st.booleans())
 @stories
 def test_the_money_is_accounted_for_in_any_story(
-    backend: str, story: list[Step], schedule: int
+    backend: str, story: list[Step], schedule: int, calls: bool
 ) -> None:
-    tell(story, backend, schedule)
+    tell(story, backend, schedule, calls=calls)
+
+
+@backends
+def test_callbacks_settle_every_doubt_whose_callback_comes(backend: str) -> None:
+    faults = struck("answer withheld", "no task id", "junk answer", "answer too late")
+    world = tell([*faults, *running("abcd")], backend, calls=True)
+    assert len(world.emulator.charges) == 4
+    assert set(world.ends.values()) == {type(None)}
 
 
 @backends

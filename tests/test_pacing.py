@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from liangxin._pacing import (
     MAX_RETRY_AFTER,
+    CallbackShare,
     DurationModel,
     Durations,
     FixedSchedule,
@@ -364,6 +365,47 @@ def test_a_file_that_lacks_something_is_refused(missing: str) -> None:
     model = {name: value for name, value in SAVED.items() if name != missing}
     with pytest.raises(ValueError, match=missing):
         Durations.from_json({"version": 1, "models": {"a": model}})
+
+
+# --- the share of callbacks --------------------------------------------------------------------
+
+
+def shares(*told: bool, share: CallbackShare | None = None) -> CallbackShare:
+    share = share or CallbackShare()
+    for each in told:
+        share.ended(each)
+    return share
+
+
+def test_before_anything_is_known_half_of_the_ends_are_taken_to_be_told() -> None:
+    assert CallbackShare().value == 0.5
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 0.95, 1.0])
+def test_the_share_is_learned_within_forty_ends(rate: float) -> None:
+    share = shares(*(math.floor((n + 1) * rate) > math.floor(n * rate) for n in range(40)))
+    assert share.value == pytest.approx(rate, abs=0.06)
+
+
+def test_twenty_ends_halve_what_was_learned() -> None:
+    share = shares(*[True] * 200)
+    assert shares(*[False] * 20, share=share).value == pytest.approx(0.5, abs=0.02)
+
+
+@given(st.lists(st.booleans(), max_size=200), st.floats(min_value=0, max_value=10))
+def test_a_share_is_never_nothing_and_never_all(told: list[bool], late: float) -> None:
+    share = shares(*told)
+    share.told_late(late)
+    assert 0 < share.value < 1
+
+
+def test_only_a_callback_that_was_on_its_way_counts_after_the_end_was_found() -> None:
+    share = shares(*[True] * 10, False)
+    before = share.value
+    share.told_late(CallbackShare.PROMPT + 0.1)
+    assert share.value == before
+    share.told_late(CallbackShare.PROMPT)
+    assert share.value == pytest.approx(shares(*[True] * 11).value)
 
 
 # --- the schedule of one task ------------------------------------------------------------------

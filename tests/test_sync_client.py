@@ -10,12 +10,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import liangxin
 from liangxin import Client, ModelInput, Outcome, Task, TaskState
+from liangxin.callbacks import CallbackReceiver
 from liangxin.emulator import Emulator
 from liangxin.models import ZImage
+from tests.conftest import KEY
 
 Options = dict[str, Any]
 POSTER = ZImage(prompt="a lighthouse in fog")
@@ -120,6 +123,14 @@ def test_download_saves_the_results(client: Client, tmp_path: Path) -> None:
     assert path.parent == tmp_path
     assert path.name.startswith("poster")
     assert path.stat().st_size > 1000
+
+
+def test_watch_download_tells_of_each_file(client: Client, tmp_path: Path) -> None:
+    task = client.run(POSTER)
+    *_, last = client.watch_download(task, tmp_path)
+    assert last.path is not None
+    assert last.path.parent == tmp_path
+    assert last.received == last.total == last.path.stat().st_size
 
 
 # --- many tasks ----------------------------------------------------------------------------
@@ -331,3 +342,19 @@ def test_a_client_that_was_never_used_closes_at_once(options_of: Options) -> Non
 def test_bad_options_are_refused_by_the_constructor() -> None:
     with pytest.raises(liangxin.InputError, match="no base_url"):
         Client("sk-test", base_url=" ")
+
+
+def test_callbacks_may_come_in_any_thread() -> None:
+    receiver = CallbackReceiver("https://example.com/liangxin")
+
+    def post(request: httpx.Request) -> httpx.Response:
+        path, body = request.url.path, request.content
+        return httpx.Response(receiver.handle("POST", path, request.headers, body))
+
+    emulator = Emulator(seed=1, speed=1000, callback_transport=httpx.MockTransport(post))
+    with emulator.serve() as url:
+        with Client(KEY, base_url=url, callbacks=receiver, poll_interval=600) as client:
+            with client.run_many([POSTER] * 10) as outcomes:
+                assert sum(outcome.ok for outcome in outcomes) == 10
+    assert emulator.looks == 10
+    assert [delivery.status for delivery in emulator.callbacks] == [200] * 10

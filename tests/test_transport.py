@@ -251,6 +251,22 @@ async def test_ones_own_transport_is_used_and_closed() -> None:
     assert mine.closed == 1
 
 
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_an_answer_that_repeats_the_key_is_read_without_it(status: int) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        said = f"invalid header {request.headers['authorization']}"
+        return httpx.Response(status, json={"code": status, "msg": said, "data": None})
+
+    client = liangxin.AsyncClient(
+        KEY, base_url="https://x.example", transport=httpx.MockTransport(answer)
+    )
+    async with client:
+        with pytest.raises(liangxin.LiangxinError) as caught:
+            await client.create_task(POSTER)
+    assert KEY not in repr(vars(caught.value)) + str(caught.value)
+    assert isinstance(caught.value, liangxin.BadRequest) is (status == 400)
+
+
 # --- proxies --------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from liangxin._wire import (
     judge_create,
     record_request,
     retry_after,
+    task_named_in,
 )
 
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -957,3 +958,44 @@ def test_an_odd_id_stays_one_parameter_of_the_query(task_id: str, quoted: str) -
     assert request.target == f"{RECORD_PATH}?taskId={quoted}"
     assert request.body == b""
     assert request.headers == ()
+
+
+# --- callbacks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code": 200, "msg": "ok", "data": {"taskId": "task_1", "state": "success"}}',
+        b'{"code": 501, "msg": "failed", "data": {"taskId": "task_1", "state": "fail"}}',
+        b'{"data": {"task_id": "task_1"}}',
+        b'{"data": {"taskId": "task_1", "text": "' + b"[{" * 100 + b'\\"[["}}',
+    ],
+    ids=["a success", "a failure", "the other spelling", "brackets in a string"],
+)
+def test_a_callback_names_a_task(body: bytes) -> None:
+    assert task_named_in(body) == "task_1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"taskId=task_1",
+        b'{"data": null}',
+        b'{"taskId": "task_1"}',
+        b'{"data": {"taskId": null}}',
+        b'{"data": {"taskId": 7}}',
+        b'{"data": {"taskId": "null"}}',
+        b'{"data": {"taskId": "a\\nb"}}',
+        b'{"data": {"taskId": "' + b"a" * 513 + b'"}}',
+        b'{"data": {"taskId": "task_1", "deep": ' + b"[" * 31 + b"]" * 31 + b"}}",
+        b"[" * 100_000,
+        b'{"data": {"taskId": "task_1", "n": ' + b"9" * 10_000 + b"}}",
+        b"\xff\xfe{",
+    ],
+)
+def test_of_any_other_body_no_name_is_taken(body: bytes) -> None:
+    assert task_named_in(body) is None

@@ -23,6 +23,7 @@ from liangxin._wire import (
     judge_create,
     record_request,
     retry_after,
+    task_named_in,
 )
 
 examples = settings(derandomize=True, deadline=None, max_examples=150)
@@ -194,6 +195,13 @@ def test_any_bytes_are_survived(body: bytes, status: int, given_headers: dict[st
     reply = Reply(status, given_headers, body)
     check_record(reply)
     check_create(reply)
+
+
+@given(st.binary(max_size=300) | bodies(json_values) | bodies(envelopes))
+@examples
+def test_any_body_of_a_callback_names_a_valid_task_or_none(body: bytes) -> None:
+    named = task_named_in(body)
+    assert named is None or (named.isprintable() and named == named.strip() != "")
 
 
 @given(replies.filter(lambda reply: len(reply.body) > 4), st.data())

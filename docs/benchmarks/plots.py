@@ -206,6 +206,42 @@ def budget(data: dict[str, Any]) -> None:
     _save(figure, "budget")
 
 
+def callbacks(data: dict[str, Any]) -> None:
+    """Looks and lag by the share of lost callbacks, and what no schedule can go below."""
+    figure, axes = _new(
+        "Callbacks, of which a share is lost: image-like tasks",
+        "looks a task, with the one that confirms",
+        "mean lag, seconds",
+    )
+    alone, *rows = data["measured"]
+    axes.plot([row["looks"] for row in rows], [row["lag"] for row in rows], "o-", color=OURS)
+    for row in rows:
+        _label(axes, row["lost"], row["looks"], row["lag"], OURS, (-34, 5))
+    axes.plot(alone["looks"], alone["lag"], "D", color="#e5484d", markersize=8)
+    _label(axes, "polling alone", alone["looks"], alone["lag"], "#e5484d", (-24, -18))
+    least = data["least"]
+    axes.plot(
+        [each["looks"] + 0.95 for each in least],
+        [each["lag"] for each in least],
+        "--",
+        color="#e08600",
+    )
+    last = least[0]
+    words = "the least with 5 % lost: no schedule can go below"
+    _label(axes, words, last["looks"] + 0.95, last["lag"], "#e08600", (-170, 18))
+    axes.plot([], [], "o-", color=OURS, label="liangxin, by the share of callbacks lost")
+    axes.set_xlim(0, 6.4)
+    axes.set_ylim(0, 1.15)
+    axes.legend(loc="upper left")
+    _save(figure, "callbacks")
+
+
+def _label(
+    axes: Axes, words: str, x: float, y: float, colour: str, shift: tuple[float, float]
+) -> None:
+    axes.annotate(words, (x, y), shift, textcoords="offset points", color=colour, fontsize=9)
+
+
 NEEDS = {cost: "schedule", weights: "weights", cpu: "rates", budget: "budget"}
 
 
@@ -216,6 +252,7 @@ def main(path: Path) -> None:
         for draw, needed in NEEDS.items():
             if needed in data:
                 draw(data)
+        callbacks(json.loads((HERE / "callbacks.json").read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

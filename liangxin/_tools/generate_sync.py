@@ -37,6 +37,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from liangxin._client import AsyncClient
+from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._portal import Portal
 from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
+    from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
 
 
@@ -64,6 +66,7 @@ TYPES = {
     "AbstractAsyncContextManager[AsyncIterator[Outcome]]": (
         "AbstractContextManager[Iterator[Outcome]]"
     ),
+    "AsyncIterator[DownloadProgress]": "Iterator[DownloadProgress]",
     "AsyncIterator[Task]": "Iterator[Task]",
 }
 

@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.abc
@@ -50,6 +50,9 @@ from liangxin.batch._lines import OutcomeLines
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
 from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256, now
+
+if TYPE_CHECKING:
+    from liangxin._files import SavedFile  # and with it httpx, for those who download
 
 Named: TypeAlias = Request | tuple[str, ModelInput]
 Requests: TypeAlias = str | os.PathLike[str] | Iterable[Named] | AsyncIterable[Named]
@@ -94,7 +97,7 @@ class BatchRun(AsyncIterator[Outcome]):
         owned: OwnedTasks,
         start: Callable[..., Creation],
         stream_of: Callable[..., OutcomeStream],
-        download: Callable[[Task, Path, str], Awaitable[list[Path]]],
+        download: Callable[[Task, Path, str], Awaitable[list[SavedFile]]],
     ) -> None:
         self.requests = requests
         self.rules = rules
@@ -263,7 +266,8 @@ class BatchRun(AsyncIterator[Outcome]):
         task = outcome.result()
         try:
             async with self._slots:
-                files = await self._download(task, out, file_name(outcome.key or task.id))
+                saved = await self._download(task, out, file_name(outcome.key or task.id))
+            files = [file.path for file in saved]
             await self._record_files(task, files)
             outcome = evolve(outcome, files=tuple(files))
         except LiangxinError as exc:

@@ -62,8 +62,13 @@ class Courier:
 
     def expect(self, task: TaskRecord) -> None:
         """Plan the callback of `task`, if it asked for one."""
-        if task.callback_url is not None:
-            self._plan(task.final_at, Parcel(task, task.callback_url))
+        if task.callback_url is None:
+            return
+        parcel = Parcel(task, task.callback_url)
+        fault = self._faults.take("callback", _subject(task), early=True)
+        if fault is not None:
+            self._plan(self._time.now(), replace(parcel, body=fault.posted(self.payload_of(task))))
+        self._plan(task.final_at, parcel)
 
     async def deliver_due(self) -> None:
         """Post, once each, everything that is due now; a failed one becomes due again later."""
@@ -127,14 +132,15 @@ class Courier:
             return parcel
         task = parcel.task
         payload = self.payload_of(task)
-        subject = Subject(task.model.slug, task.prompt, task.id)
-        fault = self._faults.take("callback", subject)
+        fault = self._faults.take("callback", _subject(task))
         if fault is None:
             return replace(parcel, body=payload)
         if fault.action in {"drop_before", "lost"}:
             self._books.callbacks.append(self._note(parcel, None, "lost by a fault"))
             return None
         parcel = replace(parcel, body=fault.posted(payload))
+        if fault.action == "twice":
+            self._plan(self._time.now(), parcel)
         due = task.final_at + fault.delay
         if due <= self._time.now():
             return parcel
@@ -152,3 +158,7 @@ class Courier:
     def _note(self, parcel: Parcel, status: int | None, error: str | None) -> Delivery:
         at = self._time.now()
         return Delivery(parcel.task.id, parcel.url, parcel.attempt, at, status, error)
+
+
+def _subject(task: TaskRecord) -> Subject:
+    return Subject(task.model.slug, task.prompt, task.id)

@@ -59,7 +59,7 @@ class Emulator:
     ) -> None:
         self._time = Timeline(clock, wall, speed)
         self._books = Books(keep_requests)
-        self._faults = FaultBook()
+        self._faults = FaultBook(seed)
         self._courier = Courier(self._time, self._books, self._faults, callback_transport)
         self._public_url = public_url.rstrip("/") if public_url else None
         self._served_url: str | None = None

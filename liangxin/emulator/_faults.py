@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Literal
 
 from liangxin.emulator._answers import Answer, Envelope, encode, error
@@ -29,6 +30,8 @@ Action = Literal[
     "lost",
     "fail",
     "delay",
+    "twice",
+    "early",
 ]
 
 _GARBAGE = b'{"code": 200, "msg": "success", "data": {"taskId": \x00\xff\xfe'
@@ -64,8 +67,12 @@ class Fault:
     - "lost": recordInfo denies the task from then on (create), or this once (look);
     - "fail": the created task ends in `fail` with `fail_code` and `message`;
     - "delay": nothing but the delay.
-    `delay` (seconds of the service) holds back any answer.  For "callback", "drop_before" and
-    "lost" mean never posted, "garbage" and `body` change what is posted.
+    `delay` (seconds of the service) holds back any answer.  Of those that would be hit, a share of
+    `probability` is, drawn by the emulator's seed.
+
+    For "callback", "drop_before" and "lost" mean never posted, "twice" posted two times, "early"
+    posted in the moment of the create, before its answer; "garbage", "wrong_task_id" and `body`
+    change what is posted.
     """
 
     endpoint: Target
@@ -82,6 +89,7 @@ class Fault:
     task_id: str | None = None
     nth: int = 1
     count: int | None = 1
+    probability: float = 1.0
 
     def concerns(self, subject: Subject) -> bool:
         """Return whether `subject` meets the conditions, counting aside."""
@@ -151,8 +159,10 @@ def _renamed(body: bytes, task_id: str | None) -> bytes:
 class FaultBook:
     """The rules in force, in the order they were added; the first that hits is taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self._rules: list[tuple[Fault, list[int]]] = []
+        self._seed = seed
+        self._random = Random(seed)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -164,15 +174,18 @@ class FaultBook:
     def clear(self) -> None:
         """Drop all rules."""
         self._rules.clear()
+        self._random.seed(self._seed)
 
-    def take(self, target: Target, subject: Subject) -> Fault | None:
+    def take(self, target: Target, subject: Subject, *, early: bool = False) -> Fault | None:
         """Return the rule that hits this request, and count it as used."""
         for fault, seen in self._rules:
             if fault.endpoint != target or not fault.concerns(subject):
                 continue
+            if early is not (fault.action == "early"):
+                continue
             seen[0] += 1
             is_over = fault.count is not None and seen[0] >= fault.nth + fault.count
-            if seen[0] >= fault.nth and not is_over:
+            if seen[0] >= fault.nth and not is_over and self._random.random() < fault.probability:
                 return fault
         return None
 

@@ -28,7 +28,6 @@ def planned(plan: Plan, *, stores_input: bool) -> LedgerRow:
         model=plan.model,
         input=dict(plan.input) if stores_input else None,
         sha256=plan.sha256,
-        token_sha256=plan.token_sha256,
         planned_at=plan.at,
     )
 

@@ -176,7 +176,6 @@ class Plan:
     model: str = field(validator=_words)
     input: Mapping[str, object] = field(repr=False, hash=False)
     sha256: str = field(validator=_digest)
-    token_sha256: bytes | None = field(default=None, repr=False)
     at: float
 
 

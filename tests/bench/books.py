@@ -64,6 +64,11 @@ class Books:
         self._ends.append(now + seconds)
         return f"bench-{len(self._ends) - 1:07d}"
 
+    @property
+    def last_end(self) -> float:
+        """When the task ends that was created last."""
+        return self._ends[-1]
+
     def look(self, task: str, now: float) -> bool:
         """Enter a look at a task; say whether it has ended."""
         number = int(task[6:])

@@ -19,7 +19,7 @@ from liangxin.ledger import _sqlite
 
 
 def _sends_before_it_records() -> None:
-    async def sending(self: Entry) -> None:
+    async def sending(self: Entry, token_sha256: bytes | None = None) -> None:
         self._is_sending = True
 
     Entry.sending = sending  # type: ignore[method-assign]
@@ -28,9 +28,9 @@ def _sends_before_it_records() -> None:
 def _sends_when_it_cannot_record() -> None:
     honest = Entry.sending
 
-    async def sending(self: Entry) -> None:
+    async def sending(self: Entry, token_sha256: bytes | None = None) -> None:
         try:
-            await honest(self)
+            await honest(self, token_sha256)
         except LedgerError:
             return
 
@@ -38,7 +38,7 @@ def _sends_when_it_cannot_record() -> None:
 
 
 def _records_no_acceptance() -> None:
-    async def accepted(self: Entry, task: Task, status: int) -> None:
+    async def accepted(self: Entry, task: Task, status: int | None) -> None:
         self._is_sending = False
 
     Entry.accepted = accepted  # type: ignore[method-assign]

@@ -193,3 +193,51 @@ async def test_the_books_show_the_deliveries(
     async with client_of(emulator) as client:
         ledger = (await client.get("/_emulator/ledger")).json()
     assert ledger["callbacks"][0]["url"] == HOOK
+
+
+async def test_a_callback_may_be_posted_twice(
+    service: Callable[[Receiver], Emulator], clock: HandClock
+) -> None:
+    receiver = Receiver()
+    emulator = service(receiver)
+    emulator.add_fault(Fault("callback", "twice"))
+    await ordered(emulator)
+    clock.now = 100
+    await emulator.deliver_callbacks()
+    await emulator.deliver_callbacks()
+    await emulator.deliver_callbacks()
+    first, second = receiver.got
+    assert first == second
+
+
+async def test_a_callback_may_come_early_and_then_again_at_the_end(
+    service: Callable[[Receiver], Emulator], clock: HandClock
+) -> None:
+    receiver = Receiver()
+    emulator = service(receiver)
+    emulator.add_fault(Fault("callback", "early"))
+    await ordered(emulator)
+    await emulator.deliver_callbacks()
+    clock.now = 100
+    await emulator.deliver_callbacks()
+    states = [json.loads(body)["data"]["state"] for body in receiver.got]
+    assert states == ["waiting", "success"]
+
+
+async def test_a_share_of_the_callbacks_is_lost_the_same_ones_with_the_same_seed(
+    service: Callable[[Receiver], Emulator], clock: HandClock
+) -> None:
+    async def delivered(emulator: Emulator) -> list[bool]:
+        emulator.add_fault(Fault("callback", "lost", count=None, probability=0.3))
+        for _ in range(400):
+            await ordered(emulator)
+        clock.now += 100
+        await emulator.deliver_callbacks()
+        by_task = sorted(emulator.callbacks, key=lambda delivery: delivery.task_id)
+        return [delivery.status is not None for delivery in by_task]
+
+    emulator = service(Receiver())
+    first = await delivered(emulator)
+    emulator.reset()
+    assert await delivered(emulator) == first
+    assert 260 <= sum(first) <= 300

@@ -1,0 +1,286 @@
+"""
+Where the service's callbacks arrive: a bare ASGI app, and `handle` for everything else.
+
+    receiver = CallbackReceiver("https://example.com/liangxin")
+    app.mount("/liangxin", receiver)  # FastAPI, Starlette
+    client = liangxin.AsyncClient(callbacks=receiver)
+
+The service documents no signature, so nothing that a callback says is believed.  Each create gives
+an address of its own, which ends in a token of 256 random bits; whoever knows it may make us read a
+task with our own key, at most once a second, and nothing else.  Polling never stops: it slows down
+while callbacks arrive.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import anyio
+from attrs import field, frozen
+
+from liangxin import _wire as wire
+from liangxin._errors import CallbackRejected, InputError
+from liangxin._text import in_words, quoted
+
+if TYPE_CHECKING:
+    from liangxin._callbacks import Ticket
+
+__all__ = ["CallbackReceiver", "HmacVerifier", "Verifier"]
+
+log = logging.getLogger("liangxin")
+
+MAX_BODY = 256 * 1024
+"""How many bytes of a callback's body are read at the most."""
+BODY_TIMEOUT = 5.0
+"""Seconds that a body may take to arrive."""
+MAX_BODIES = 64
+"""How many bodies are read at a time; only senders with a good token get so far."""
+
+Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Verifier(Protocol):
+    """Says whether a callback bears the right signature; header names are in lower case."""
+
+    def __call__(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Return, or raise `CallbackRejected`."""
+
+
+@frozen
+class HmacVerifier:
+    """
+    The signature that a look-alike service documents; LiangXin documents none (inferred).
+
+    `x-webhook-signature` is the Base64 of HMAC-SHA256(`secret`, task id + "." + timestamp), and
+    `x-webhook-timestamp` a Unix time in seconds, which may be off by `tolerance` seconds either
+    way.
+    """
+
+    secret: bytes = field(repr=False)
+    tolerance: float = 300.0
+
+    def __call__(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Return, or raise `CallbackRejected`, which never says what exactly was wrong."""
+        timestamp = headers.get("x-webhook-timestamp", "")
+        task_id = wire.task_named_in(body)
+        if task_id is None or not re.fullmatch(r"[0-9]{1,12}", timestamp):
+            raise CallbackRejected(_REJECTED)
+        off = datetime.now(UTC).timestamp() - int(timestamp)
+        signed = f"{task_id}.{timestamp}".encode("utf-8", "replace")
+        wanted = hmac.digest(self.secret, signed, hashlib.sha256)
+        if not hmac.compare_digest(wanted, _unbase64(headers.get("x-webhook-signature", ""))):
+            raise CallbackRejected(_REJECTED)
+        if abs(off) > self.tolerance:
+            raise CallbackRejected(_REJECTED)
+
+
+_REJECTED = "the callback's signature is missing, wrong or too old; it was not heeded"
+
+
+def _unbase64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode("utf-8", "replace"), validate=True)
+    except binascii.Error:
+        return b""
+
+
+class CallbackReceiver:
+    """
+    Takes callbacks for the clients that it is given to, on asyncio and trio, from any thread.
+
+    `public_url` is where the service can reach it: https, or http on this machine for the
+    emulator.  It is an ASGI app: mount it there, or let `serving` run it alone; what is no ASGI
+    calls `handle`.  `verifier` is asked about each callback with a known token, for the day on
+    which the service signs them.
+
+    Answers are constant: 200 for a token that is expected, or whose task has ended lately, and 404
+    for any other.
+    """
+
+    def __init__(self, public_url: str, *, verifier: Verifier | None = None) -> None:
+        if not wire.is_callback_url(public_url) or re.search(r"[?#]", public_url):
+            allowed = "a public https URL without ? and # (or http on this machine)"
+            raise InputError(
+                f"public_url must be {allowed}, not {quoted(public_url)}",
+                field="public_url",
+                value=public_url,
+                allowed=allowed,
+            )
+        self._public_url = public_url.rstrip("/")
+        self._verifier = verifier
+        # Written by the loops of clients, read by any thread: single steps of a dict, each atomic.
+        self._tickets: dict[bytes, Ticket] = {}
+        self._bodies = 0
+
+    def __repr__(self) -> str:
+        return f"CallbackReceiver({self._public_url!r})"
+
+    @property
+    def public_url(self) -> str:
+        """Where the service can reach it, without a trailing slash."""
+        return self._public_url
+
+    @property
+    def expected(self) -> int:
+        """How many tokens are good now: of tasks under way, in doubt, or ended lately."""
+        return len(self._tickets)
+
+    def handle(self, method: str, path: str, headers: Headers, body: bytes) -> int:
+        """
+        Take a callback that a framework has received, and return the HTTP status to answer.
+
+        For WSGI, Flask, Django or a serverless function; any thread may call.  Of `path` only what
+        follows the last slash counts.
+        """
+        ticket = self._ticket(method, path)
+        if isinstance(ticket, int):
+            return ticket
+        named = _in_lower_case(headers)
+        refused = _refusal(named)
+        if refused is not None:
+            return refused
+        if len(body) > MAX_BODY:
+            return 413
+        return self._take(ticket, named, body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            status = await self._serve(scope, receive)
+            if status is not None:
+                await _answer(status, send)
+
+    def serving(self, host: str = "127.0.0.1", port: int = 8788) -> AbstractContextManager[int]:
+        """
+        Serve it alone while the block runs, in a thread of its own; yields the port.
+
+        Port 0 takes a free one.  Needs the extra `callbacks`.  Put a proxy with TLS in front: the
+        service calls https addresses only.
+        """
+        from liangxin._serving import serving
+
+        return serving(self, host, port)
+
+    # --- for clients -------------------------------------------------------------------------
+
+    def expect(self, ticket: Ticket) -> None:
+        """Take note that a callback with this ticket's token may come; clients do that."""
+        self._tickets[ticket.digest] = ticket
+
+    def forget(self, ticket: Ticket) -> None:
+        """Answer this token as any unknown one from now on."""
+        self._tickets.pop(ticket.digest, None)
+
+    # --- one callback ------------------------------------------------------------------------
+
+    def _ticket(self, method: str, path: str) -> Ticket | int:
+        """The ticket of a callback's token, or the status to refuse it with."""
+        if method.upper() != "POST":
+            return 405
+        token = path.rpartition("/")[2]
+        if not _TOKEN.fullmatch(token):
+            return 404
+        # Found by a hash of what came, so the time it takes tells nothing about the tokens.
+        digest = hashlib.sha256(token.encode("ascii")).digest()
+        ticket = self._tickets.get(digest)
+        if ticket is None or not hmac.compare_digest(ticket.digest, digest):
+            return 404
+        return ticket
+
+    async def _serve(self, scope: Scope, receive: Receive) -> int | None:
+        ticket = self._ticket(scope["method"], scope["path"])
+        if isinstance(ticket, int):  # before a byte of the body is read
+            return ticket
+        headers = _in_lower_case(scope["headers"])
+        refused = _refusal(headers)
+        if refused is not None:
+            return refused
+        if self._bodies >= MAX_BODIES:
+            return 503
+        self._bodies += 1
+        try:
+            with anyio.move_on_after(BODY_TIMEOUT):
+                body = await _read(receive)
+                if not isinstance(body, bytes):
+                    return body
+                return self._take(ticket, headers, body)
+            return 408
+        finally:
+            self._bodies -= 1
+
+    def _take(self, ticket: Ticket, headers: Mapping[str, str], body: bytes) -> int:
+        if self._verifier is not None:
+            try:
+                self._verifier(headers, body)
+            except Exception as exc:  # whatever a user's verifier raises: it does not believe it
+                log.warning("a callback was not believed: %s", in_words(exc))
+                return 403
+        ticket.told(wire.task_named_in(body) if ticket.wants_name else None)
+        return 200
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def _in_lower_case(headers: Headers) -> dict[str, str]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return {_text(name).lower(): _text(value) for name, value in pairs}
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _refusal(headers: Mapping[str, str]) -> int | None:
+    """The status to refuse a body with that need not be read."""
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        return 415
+    length = headers.get("content-length", "0").strip()
+    return 413 if length.isdecimal() and len(length) < 20 and int(length) > MAX_BODY else None
+
+
+async def _read(receive: Receive) -> bytes | int | None:
+    """The body; 413 if it is too long, and None if its sender has gone."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return 413
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _answer(status: int, send: Send) -> None:
+    headers = [(b"content-length", b"0")]
+    if status == 405:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
