@@ -55,9 +55,7 @@ TARGETS: dict[str, Target] = {
     "poll_budget_lag": Target("≤", 0.95, "×", "mean lag under a binding budget over round robin"),
     "poll_budget_lag_p95": Target("≤", 1.1, "×", "the same for the 95th percentile"),
     "poll_budget_lag_at_once": Target("≤", 1.1, "×", "the mean for 500 at once; 1 is the best"),
-    "resume_vs_bare": Target(
-        "≤", 8, "×", "a finished batch again, CPU over read and look up"
-    ),
+    "resume_vs_bare": Target("≤", 8, "×", "a finished batch again, CPU over read and look up"),
     "resume_vs_bare_files": Target("≤", 10, "×", "the same where the results are on disk"),
     "resume_peak_mib": Target("≤", 200, "MiB", "the most memory while 100,000 are told again"),
     "ledger_kib_per_row": Target("≤", 2, "KiB", "of the ledger's file"),
