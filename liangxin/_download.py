@@ -234,7 +234,7 @@ class Downloader:
         while max(part.size, expected) <= policy.max_bytes:
             chunk = await answer.next_chunk(policy.stall_timeout)
             if chunk is None:
-                return ending_of(part, shown)
+                return await ending_of(part, shown)
             await part.write(chunk)
             if part.size >= HEAD_SIZE:
                 ending_of_head(part, shown)

@@ -22,12 +22,12 @@ from attrs import frozen
 from liangxin._addresses import MayPass
 from liangxin._errors import Corrupt, DownloadError, Truncated
 from liangxin._text import printable
+from liangxin._whole import is_whole
 
 WRITE_SIZE: Final = 1024 * 1024
 """Bytes gathered before a worker thread writes them."""
 HEAD_SIZE: Final = 64
 """Bytes of a file by which its kind is known."""
-TAIL_SIZE: Final = 16
 
 Told: TypeAlias = Callable[[int, int | None], None]
 """Hears how many bytes have come, and of how many, where that is known."""
@@ -72,7 +72,7 @@ class Part:
     def _start_over(self) -> None:
         self._buffer.clear()
         self.size = 0
-        self.head = self.tail = b""
+        self.head = b""
         self.total: int | None = None
         self.has_marked_end = False
         self._etag: str | None = None
@@ -125,12 +125,19 @@ class Part:
         self.size += len(chunk)
         if len(self.head) < HEAD_SIZE:
             self.head = (self.head + chunk)[:HEAD_SIZE]
-        self.tail = (self.tail + chunk[-TAIL_SIZE:])[-TAIL_SIZE:]
         self._buffer += chunk
         if len(self._buffer) >= WRITE_SIZE:
             gathered, self._buffer = self._buffer, bytearray()
             await self._in_thread(self._append, gathered)
         self._told(self.size, self.total)
+
+    async def is_whole(self, ending: str) -> bool | None:
+        """Whether it is all there, by its own format; None where that does not tell."""
+        found: list[bool | None] = []
+        gathered, self._buffer = self._buffer, bytearray()
+        await self._in_thread(self._append, gathered)
+        await self._in_thread(lambda: found.append(self._judge(ending)))
+        return found[0]
 
     async def publish(self, ending: str) -> SavedFile:
         """Make it the file that it was to become, durably, and say what that holds."""
@@ -169,6 +176,14 @@ class Part:
             if self._file is not None:
                 self._file.write(gathered)
                 self._hash.update(gathered)
+
+    def _judge(self, ending: str) -> bool | None:
+        with self._lock:
+            if self._file is None:
+                return None
+            whole = is_whole(self._file, self.size, ending)
+            self._file.seek(0, os.SEEK_END)
+            return whole
 
     def _truncate(self) -> None:
         with self._lock:
@@ -269,17 +284,6 @@ def _brand_ending(head: bytes) -> str:
     return _BRANDS.get(brand, "mp4")
 
 
-def ends_like(ending: str, head: bytes, tail: bytes, size: int) -> bool:
-    """Whether a file of this kind ends as a whole one does; False also where none can tell."""
-    if ending == "png":
-        return tail.endswith(b"IEND\xaeB`\x82")
-    if ending == "jpg":
-        return tail.endswith(b"\xff\xd9")
-    if ending == "gif":
-        return tail.endswith(b"\x00;")
-    return ending == "webp" and int.from_bytes(head[4:8], "little") + 8 == size
-
-
 def ending_of_head(part: Part, shown: str) -> str:
     ending = media_ending(part.head)
     if ending is None:
@@ -289,22 +293,28 @@ def ending_of_head(part: Part, shown: str) -> str:
     return ending
 
 
-def ending_of(part: Part, shown: str) -> str:
+async def ending_of(part: Part, shown: str) -> str:
     """The ending for a file whose last byte has come, if it was the last."""
     if part.total is not None and part.size != part.total:
         if part.size > part.total:
             part.forget()
         raise MayPass(Truncated(f"{shown} sent {part.size} of {part.total} bytes"))
     ending = ending_of_head(part, shown)
-    if not part.has_marked_end and not ends_like(ending, part.head, part.tail, part.size):
+    whole = await part.is_whole(ending)
+    if whole is None:
+        whole = part.has_marked_end
+    if not whole:
         part.forget()
         raise MayPass(
-            Truncated(
-                f"{shown} hung up after {part.size} bytes without having said how many there are, "
-                f"and the {ending} does not tell whether it is whole"
-            )
+            Truncated(f"{shown} ended after {part.size} bytes, and {_what(part, ending)}")
         )
     return ending
+
+
+def _what(part: Part, ending: str) -> str:
+    if part.has_marked_end:
+        return f"the {ending} has more"
+    return f"neither it nor the {ending} said that there are no more"
 
 
 # --- names -------------------------------------------------------------------------------------

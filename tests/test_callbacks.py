@@ -276,6 +276,17 @@ async def test_a_task_with_a_callback_is_looked_at_before_all_others() -> None:
         group.cancel_scope.cancel()
 
 
+async def test_of_too_many_open_tasks_the_oldest_are_simply_polled(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liangxin._callbacks.OPEN", 2)
+    async with scene.running() as client:
+        tasks = [await client.create_task(POSTER) for _ in range(3)]
+        assert [scene.post(url) for url in scene.urls] == [404, 200, 200]
+        for task in tasks:
+            assert (await client.wait(task)).state is TaskState.SUCCESS
+
+
 # --- what a stranger can do --------------------------------------------------------------------
 
 
