@@ -75,6 +75,18 @@ def test_a_file_that_is_gone_is_fetched_again_and_not_created_again(
     assert len(server.charges) == 3
 
 
+def test_what_a_killed_download_has_left_is_removed_by_the_next_run(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".fog-0x.{'0' * 16}.part").write_bytes(b"\x89PNG")
+    ran(options_of, file_of(tmp_path, 1), out=out)
+    assert {path.name for path in out.iterdir()} == {
+        *("errors.jsonl", "fog-0x.png", "ledger.db", "results.jsonl")
+    }
+
+
 def test_a_bad_line_is_named_before_anything_is_created(
     server: Emulator, options_of: Options, tmp_path: Path
 ) -> None:

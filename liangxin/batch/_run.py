@@ -146,6 +146,7 @@ class BatchRun(AsyncIterator[Outcome]):
         if not await self.recorder.run(self.recorder.ledger.counts):
             await self.check_file()
         if self.rules.out is not None:
+            await anyio.to_thread.run_sync(_remove_abandoned, self.rules.out)
             self._lines = OutcomeLines(self.rules.out)
         work, ended = anyio.CancelScope(), anyio.Event()
 
@@ -285,6 +286,16 @@ class BatchRun(AsyncIterator[Outcome]):
             names = tuple(path.name for path in files)
             move = Move(ref=row.ref, to=LedgerState.DOWNLOADED, at=now(), files=names)
             await self.recorder.record(move)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what downloads of killed runs have left; other shards may be writing theirs."""
+    with os.scandir(out) as entries:
+        parts = [Path(entry.path) for entry in entries if entry.name.endswith(".part")]
+    if parts:
+        from liangxin._files import remove_abandoned  # and with it httpx
+
+        remove_abandoned(parts)
 
 
 def _first(failure: BaseException) -> Exception:
