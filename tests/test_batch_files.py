@@ -167,11 +167,11 @@ BAD = '{"id": "x", "model": "z-image", "input": {"promt": "?"}}'
 def test_a_bad_line_far_behind_what_has_ended_is_named_before_anything_more_is_created(
     server: Emulator, options_of: Options, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    ran(options_of, file_of(tmp_path, 3), out=out)
+    ledger = tmp_path / "x.db"
+    ran(options_of, file_of(tmp_path, 3), ledger=ledger)
     before = len(server.requests)
     with pytest.raises(liangxin.InputError, match=r"line 601.*promt"):
-        ran(options_of, file_of(tmp_path, 600, BAD), out=out)
+        ran(options_of, file_of(tmp_path, 600, BAD), ledger=ledger)
     assert len(server.requests) == before
 
 
@@ -179,12 +179,12 @@ def test_a_failed_request_is_not_renewed_for_a_file_with_a_bad_line(
     server: Emulator, options_of: Options, tmp_path: Path
 ) -> None:
     server.add_fault(Fault("create", "fail", fail_code="500", prompt="fog 1"))
-    out = tmp_path / "out"
-    ran(options_of, file_of(tmp_path, 3), out=out)
-    with pytest.raises(liangxin.InputError, match=r"line 4.*promt"):
-        ran(options_of, file_of(tmp_path, 3, BAD), out=out, retry_failed=True)
-    with Ledger(out / "ledger.db") as ledger:
-        assert ledger.counts() == {LedgerState.DOWNLOADED: 2, LedgerState.FAILED: 1}
+    path = tmp_path / "x.db"
+    ran(options_of, file_of(tmp_path, 3), ledger=path)
+    with pytest.raises(liangxin.InputError, match=r"line 601.*promt"):
+        ran(options_of, file_of(tmp_path, 600, BAD), ledger=path, retry_failed=True)
+    with Ledger(path) as ledger:
+        assert ledger.counts() == {LedgerState.SUCCEEDED: 2, LedgerState.FAILED: 1}
     assert len(server.charges) == 3
 
 
