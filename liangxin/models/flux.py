@@ -12,6 +12,7 @@ from liangxin.models._words import SEED_LIMITS, Ratio
 
 _PICTURES = ("input_image", "input_image_2", "input_image_3", "input_image_4", "reference_images")
 _PICTURE = documented(
+    media="image",
     inferred=Limits(
         notes="The upstream takes base64 of JPEG, PNG or WebP, so the service probably fetches it."
     ),
@@ -40,7 +41,7 @@ class Flux2Pro(CheckedInput):
     Page: /34592186e0
     """
 
-    slug = "flux-2-pro"
+    documented_slug = "flux-2-pro"
     title = "Flux-2 - Pro Text to Image"
     kind = "image"
     family = "Flux-2"
@@ -68,6 +69,7 @@ class Flux2Pro(CheckedInput):
         metadata=documented(
             min_items=0,
             max_items=4,
+            media="image",
             notes="Web addresses. All pictures are counted together, four at most.",
         ),
     )

@@ -26,6 +26,8 @@ _SAMPLED_PROMPT = documented(
 _REFERENCES = inferred(
     min_items=1,
     max_items=5,
+    media="image",
+    data_uri="inferred",
     notes="The name is the upstream's; the service may call it image_input or image_urls. "
     "Web addresses or base64; JPEG or PNG, at least 256x256, at most 10 MB each.",
 )
@@ -52,7 +54,7 @@ class SeedreamV45(CheckedInput):
     Page: /34591205e0
     """
 
-    slug = "seedream-v4-5"
+    documented_slug = "seedream-v4-5"
     title = "Seedream4.5 - Text to Image"
     kind = "image"
     family = "Seedream"
@@ -92,7 +94,7 @@ class SeedreamV45Edit(CheckedInput):
     Page: /market/seedream/4-5-edit-image
     """
 
-    slug = "seedream-v4-5-edit"
+    documented_slug = "seedream-v4-5-edit"
     title = "Seedream4.5 - Edit Image"
     kind = "image"
     family = "Seedream"
@@ -122,7 +124,7 @@ class SeedreamV5Lite(CheckedInput):
     Page: /market/seedream/v5-lite-text-to-image
     """
 
-    slug = "seedream-v5-lite"
+    documented_slug = "seedream-v5-lite"
     title = "Seedream5.0 Lite - Text to Image"
     kind = "image"
     family = "Seedream"
@@ -140,7 +142,8 @@ class SeedreamV5LiteEdit(CheckedInput):
     """
     A picture made from others as the words say, by Seedream 5.0 Lite.
 
-    Only the title is documented.  The slug is inferred, and so is every field.
+    Only the title is documented.  The slug is not: say it by `slug=` or `models.configure`.  Every
+    field is inferred.
 
     - `prompt`: inferred, 1 to 4096 characters.
     - `reference_images`: inferred, 1 to 5.
@@ -151,8 +154,8 @@ class SeedreamV5LiteEdit(CheckedInput):
     Page: none is known.
     """
 
-    slug = "seedream-v5-lite-edit"
     slug_provenance = "inferred"
+    slug_guess = "seedream-v5-lite-edit"
     title = "Seedream5.0 Lite - Edit Image"
     kind = "image"
     family = "Seedream"
