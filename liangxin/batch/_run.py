@@ -290,7 +290,8 @@ class BatchRun(AsyncIterator[Outcome]):
 
 def _remove_abandoned(out: Path) -> None:
     """Remove what downloads of killed runs have left; other shards may be writing theirs."""
-    with os.scandir(out) as entries:
+    parts: list[Path] = []
+    with suppress(OSError), os.scandir(out) as entries:
         parts = [Path(entry.path) for entry in entries if entry.name.endswith(".part")]
     if parts:
         from liangxin._files import remove_abandoned  # and with it httpx

@@ -24,18 +24,20 @@ if sys.platform == "win32":
     _LOCKED_BYTE = 1 << 30
 
     def try_lock(fd: int) -> bool:
-        """Take the lock of an open file, which ends when it is closed; False if another has it."""
+        """Lock a file at whose beginning we are until it is closed; False if another has it."""
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         except PermissionError:
             return False
+        finally:
+            os.lseek(fd, 0, os.SEEK_SET)
         return True
 else:
     import fcntl
 
     def try_lock(fd: int) -> bool:
-        """Take the lock of an open file, which ends when it is closed; False if another has it."""
+        """Lock a file at whose beginning we are until it is closed; False if another has it."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
