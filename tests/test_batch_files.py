@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tracemalloc
 from collections.abc import Sequence
@@ -63,6 +64,29 @@ def test_results_lie_beside_a_line_for_each_and_a_second_run_sends_nothing(
     assert sorted(lines_of(out / "results.jsonl"), key=str) == sorted(found, key=str)
 
 
+def test_the_manifest_says_what_each_file_holds_over_all_runs(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ran(options_of, file_of(tmp_path, 2), out=out)
+    with (out / "manifest.jsonl").open("ab") as file:
+        file.write(b'{"key": "cut')
+    ran(options_of, file_of(tmp_path, 3), out=out)
+    lines = (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines.pop(2) == '{"key": "cut'
+    for line in map(json.loads, lines):
+        data = (out / line["file"]).read_bytes()
+        assert (line["sha256"], line["size"]) == (hashlib.sha256(data).hexdigest(), len(data))
+        assert (line["media_type"], line["host"]) == ("image/png", "127.0.0.1")
+        assert (line["key"], line["task_id"]) in {
+            (json.loads(task.param)["input"]["prompt"].replace(" ", "-") + "x", task.id)
+            for task in server.tasks.values()
+        }
+        assert line["created_at"] <= line["completed_at"]
+        assert "?" not in json.dumps(line)
+    assert len(lines) == 3
+
+
 def test_a_file_that_is_gone_is_fetched_again_and_not_created_again(
     server: Emulator, options_of: Options, tmp_path: Path
 ) -> None:
@@ -83,7 +107,7 @@ def test_what_a_killed_download_has_left_is_removed_by_the_next_run(
     (out / f".fog-0x.{'0' * 16}.part").write_bytes(b"\x89PNG")
     ran(options_of, file_of(tmp_path, 1), out=out)
     assert {path.name for path in out.iterdir()} == {
-        *("errors.jsonl", "fog-0x.png", "ledger.db", "results.jsonl")
+        *("errors.jsonl", "fog-0x.png", "ledger.db", "manifest.jsonl", "results.jsonl")
     }
 
 

@@ -1,15 +1,25 @@
-"""`results.jsonl` and `errors.jsonl`: what one run had to say, a line for each request."""
+"""
+What a batch leaves beside its files: `results.jsonl` and `errors.jsonl`, what one run had to say, a
+line for each request; and `manifest.jsonl`, what is in the folder, a line for each file.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liangxin._errors import AmbiguousCreate, APIError, DownloadError, TaskFailed
-from liangxin._tasks import Outcome
+from liangxin._tasks import Outcome, Task
+
+if TYPE_CHECKING:
+    from liangxin._files import SavedFile  # and with it httpx
 
 RESULTS = "results.jsonl"
 ERRORS = "errors.jsonl"
+MANIFEST = "manifest.jsonl"
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -34,6 +44,48 @@ class OutcomeLines:
         """Close both files."""
         self._results.close()
         self._errors.close()
+
+
+class Manifest:
+    """
+    Adds a line for each file that is saved, over all runs; the last line of a file counts.
+
+    `key`, `task_id`, `model`, `file` (in the folder), `sha256`, `size` in bytes, `media_type`,
+    `host` that it came from, and when the task was created and completed, and the file saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / MANIFEST).open("a+b")
+        if self._file.seek(0, os.SEEK_END):
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read() != b"\n":  # a run that was killed has left half a line
+                self._file.write(b"\n")
+
+    def write(self, key: str | None, task: Task, file: SavedFile) -> None:
+        """Add one line."""
+        line = {
+            "key": key,
+            "task_id": task.id,
+            "model": task.model,
+            "file": file.path.name,
+            "sha256": file.sha256,
+            "size": file.size,
+            "media_type": file.media_type,
+            "host": file.host,
+            "created_at": _iso(task.created_at),
+            "completed_at": _iso(task.completed_at),
+            "saved_at": _iso(datetime.now(UTC)),
+        }
+        self._file.write(f"{_encode(line)}\n".encode("utf-8", "replace"))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def line_of(outcome: Outcome, folder: Path | None) -> dict[str, object]:

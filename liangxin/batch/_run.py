@@ -45,7 +45,7 @@ from liangxin._owned import OwnedTasks
 from liangxin._recording import Recorder, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
-from liangxin.batch._lines import OutcomeLines
+from liangxin.batch._lines import Manifest, OutcomeLines
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
 from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256, now
@@ -116,6 +116,7 @@ class BatchRun(AsyncIterator[Outcome]):
         self._slots = anyio.Semaphore(DOWNLOADS)
         self._fetchers: anyio.abc.TaskGroup | None = None
         self._lines: OutcomeLines | None = None
+        self._manifest: Manifest | None = None
         self._is_checked = False
         self._ended = False
         self._failure: Exception | None = None
@@ -149,6 +150,7 @@ class BatchRun(AsyncIterator[Outcome]):
         if self.rules.out is not None:
             await anyio.to_thread.run_sync(_remove_abandoned, self.rules.out)
             self._lines = OutcomeLines(self.rules.out)
+            self._manifest = Manifest(self.rules.out)
         work, ended = anyio.CancelScope(), anyio.Event()
 
         async def run() -> None:
@@ -169,6 +171,8 @@ class BatchRun(AsyncIterator[Outcome]):
             self._undecided.close()
             if self._lines is not None:
                 self._lines.close()
+            if self._manifest is not None:
+                self._manifest.close()
 
     # --- the run ---------------------------------------------------------------------------
 
@@ -275,6 +279,9 @@ class BatchRun(AsyncIterator[Outcome]):
         try:
             async with self._slots:
                 saved = await self._download(task, out, file_name(outcome.key or task.id))
+            if self._manifest is not None:
+                for file in saved:
+                    self._manifest.write(outcome.key, task, file)
             files = [file.path for file in saved]
             await self._record_files(task, files)
             outcome = evolve(outcome, files=tuple(files))
