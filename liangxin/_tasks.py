@@ -69,6 +69,11 @@ class Task:
         """Whether the task has ended, well or not."""
         return self.state.is_final
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        from liangxin._notebook import bundle
+
+        return bundle(self)
+
 
 class ModelInput:
     """
@@ -152,6 +157,11 @@ class Outcome:
             raise self.error
         assert self.task is not None
         return self.task
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        from liangxin._notebook import bundle
+
+        return bundle(self)
 
 
 @frozen(kw_only=True)
