@@ -189,8 +189,10 @@
 
   // --- one of them, large -------------------------------------------------------------------------
 
+  let enlarged = -1; // not `current`: a dialog that closes gives the focus back to where it was
+
   function show(place) {
-    current = place;
+    enlarged = place;
     const entry = shown[place];
     one(".stage").replaceChildren(...mediaOf(entry, true));
     one(".place").textContent = `${number(place + 1)} of ${number(shown.length)}`;
@@ -210,7 +212,7 @@
     }
   }
 
-  const step = (by) => show((current + by + shown.length) % shown.length);
+  const step = (by) => show((enlarged + by + shown.length) % shown.length);
 
   sheet.addEventListener("focusin", (event) => {
     current = Number(event.target.closest(".card").dataset.place);
@@ -229,7 +231,7 @@
   });
   dialog.addEventListener("close", () => {
     one(".stage").replaceChildren();
-    reveal(current);
+    reveal(enlarged);
   });
 
   // --- keys ---------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@
   }
 
   one(".summary").textContent = summary();
-  one(".tools").hidden = false;
+  one(".tools").hidden = one("main").hidden = false;
   offer(states, "All states", "state");
   offer(models, "All models", "model");
   colour();
