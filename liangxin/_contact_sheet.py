@@ -115,31 +115,48 @@ def _told_by(outcome: Outcome) -> _Facts:
 
 def _known_in(folder: Path, ledger: Path | None) -> Iterator[_Facts]:
     """All that is known of each request: the ledger's in their order, then those of other files."""
-    told: dict[object, _Facts] = {}
+    told: dict[str, list[str]] = {}  # as text, which is far smaller than what it says
     for name in (MANIFEST, RESULTS, ERRORS):
         for line in _lines(folder / name):
-            key = line.get("id") or line.get("key") or line.get("task_id")
-            if isinstance(key, str):
-                told.setdefault(key, {}).update(line)
+            key = _key_in(_facts_in(line))
+            if key is not None:
+                told.setdefault(key, []).append(line)
     is_bare = not told
     for row in _rows(folder, ledger):
         is_bare = False
-        yield _joined(told.pop(row.key, {}), row)
-    yield from told.values()
+        yield _joined(_together(told.pop(row.key, [])), row)
+    yield from map(_together, told.values())
     if is_bare:
         for file in sorted(folder.iterdir()):
             if media_type(file.name) and not _is_poster(file):
                 yield {"id": file.name, "files": [file.name]}
 
 
-def _lines(path: Path) -> Iterator[_Facts]:
-    """The objects of a file of JSON lines; none if there is no file, and none of a cut line."""
+def _lines(path: Path) -> Iterator[str]:
     with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            with suppress(ValueError, RecursionError):
-                told = json.loads(line)
-                if isinstance(told, dict):
-                    yield told
+        yield from file
+
+
+def _facts_in(line: str) -> _Facts:
+    """What a line of JSON says; nothing, if it was cut or is no object."""
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _key_in(facts: _Facts) -> str | None:
+    named = facts.get("id") or facts.get("key") or facts.get("task_id")
+    return named if isinstance(named, str) else None
+
+
+def _together(lines: Iterable[str]) -> _Facts:
+    """What several lines say of one request; a later one is right where they differ."""
+    told: _Facts = {}
+    for line in lines:
+        told |= _facts_in(line)
+    return told
 
 
 def _rows(folder: Path, named: Path | None) -> Iterator[LedgerRow]:

@@ -71,8 +71,8 @@
     link.setAttribute("aria-haspopup", "dialog");
     one(".model", card).textContent = entry.title;
     one(".state", card).textContent = entry.state;
-    const facts = (entry.facts ?? []).map(([, value]) => value);
-    one(".rest", card).textContent = [entry.time, ...facts].filter(Boolean).map((each) => `· ${each}`).join(" ");
+    one(".rest", card).textContent = [entry.time, ...(entry.facts ?? []).map(inShort)]
+      .filter(Boolean).map((each) => `· ${each}`).join(" ");
     const clip = one("video", card);
     if (clip) {
       card.addEventListener("pointerenter", () => {
@@ -87,6 +87,7 @@
     return card;
   }
 
+  const inShort = ([name, value]) => (/^\d+$/.test(value) ? `${value} ${name}` : value);
   const nameOf = (entry) => entry.prompt || entry.key || entry.task || entry.title;
 
   function mediaOf(entry, large) {
