@@ -110,11 +110,21 @@ def test_outcomes_without_files_are_shown_without_asking_any_host(tmp_path: Path
 # --- a folder that a batch has filled ----------------------------------------------------------
 
 
-def test_a_batch_leaves_a_sheet_of_all_that_is_on_record(server: Emulator, tmp_path: Path) -> None:
+def made(options: dict[str, Any], path: Path, out: Path) -> None:
+    """Run a batch without delay: the command looks as seldom as it does for people."""
+    with Client(**options) as client, client.batch(path, out=out) as outcomes:
+        for _ in outcomes:
+            pass
+
+
+def test_a_batch_leaves_a_sheet_of_all_that_is_on_record(
+    server: Emulator, options_of: dict[str, Any], tmp_path: Path
+) -> None:
     server.add_fault(Fault("create", "withhold", prompt="fog 1"))
     server.add_fault(Fault("create", status=422, prompt="fog 2"))
-    out = tmp_path / "out"
-    done = batch(server, file_of(tmp_path, 4), "--out", out)
+    path, out = file_of(tmp_path, 4), tmp_path / "out"
+    made(options_of, path, out)
+    done = batch(server, path, "--out", out)
     assert f"Results: {out / 'index.html'}" in done.stdout
     entries = {entry["key"]: entry for entry in shown_on(out / "index.html")}
     assert list(entries) == ["fog-0x", "fog-1x", "fog-2x", "fog-3x"]
@@ -128,12 +138,13 @@ def test_a_batch_leaves_a_sheet_of_all_that_is_on_record(server: Emulator, tmp_p
     assert len(server.charges) == 3  # the withheld one included, which is why it is a doubt
 
 
-def test_what_earlier_runs_have_made_stays_on_the_sheet(server: Emulator, tmp_path: Path) -> None:
-    path, out = file_of(tmp_path, 3), tmp_path / "out"
-    batch(server, path, "--out", out)
+def test_what_earlier_runs_have_made_stays_on_the_sheet(
+    options_of: dict[str, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made(options_of, file_of(tmp_path, 3), out)
     (out / "results.jsonl").write_text("", encoding="utf-8")
-    contact_sheet(out)
-    assert [entry["state"] for entry in shown_on(out / "index.html")] == ["success"] * 3
+    assert [entry["state"] for entry in shown_on(contact_sheet(out))] == ["success"] * 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C for another process is POSIX only")
@@ -162,12 +173,12 @@ def test_ctrl_c_leaves_a_sheet_too(tmp_path: Path) -> None:
 
 
 def test_a_page_of_the_users_own_stays_and_the_batch_succeeds(
-    server: Emulator, tmp_path: Path
+    server: Emulator, options_of: dict[str, Any], tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
+    path, out = file_of(tmp_path, 1), tmp_path / "out"
+    made(options_of, path, out)
     (out / "index.html").write_text("<h1>mine</h1>", encoding="utf-8")
-    done = batch(server, file_of(tmp_path, 1), "--out", out)
+    done = batch(server, path, "--out", out)
     assert done.returncode == 0
     assert "index.html is no contact sheet and stays as it is" in done.stderr
     assert (out / "index.html").read_text(encoding="utf-8") == "<h1>mine</h1>"

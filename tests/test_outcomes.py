@@ -119,7 +119,8 @@ def mixed() -> list[dict[str, object]]:
 def test_pandas_takes_the_rows() -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is installed by: nox -s browser")
     table = pandas.DataFrame(mixed())
-    assert table.groupby("money").size().to_dict() == {"maybe paid": 1, "paid": 1}
+    sizes = table.groupby(["model", "money"], dropna=False).size()
+    assert sizes.to_dict() == {("z-image", "maybe paid"): 1, ("z-image", "paid"): 1}
     assert table["seconds"].sum() == 7.0
     assert table["created_at"].max() == TASK.created_at
     assert table.explode("files")["files"].dropna().tolist() == ["fog.png"]
@@ -128,7 +129,15 @@ def test_pandas_takes_the_rows() -> None:
 def test_polars_takes_the_rows() -> None:
     polars = pytest.importorskip("polars", reason="polars is installed by: nox -s browser")
     table = polars.DataFrame(mixed(), infer_schema_length=None)
+    doubts = table.filter(polars.col("money") == "maybe paid").select("key", "prompt", "message")
+    assert doubts.rows() == [(None, FOG.prompt, "the answer was lost")]
     assert table["seconds"].sum() == 7.0
     assert table["created_at"].max() == TASK.created_at
-    assert dict(table.group_by("money").len().iter_rows()) == {"maybe paid": 1, "paid": 1}
     assert table.explode("files")["files"].drop_nulls().to_list() == ["fog.png"]
+
+
+def test_polars_takes_rows_whose_last_one_alone_says_something() -> None:
+    polars = pytest.importorskip("polars", reason="polars is installed by: nox -s browser")
+    rows = outcomes_to_rows([Outcome(index=number, input=FOG) for number in range(200)]) + mixed()
+    table = polars.DataFrame(rows, infer_schema_length=None)
+    assert table["message"].drop_nulls().to_list() == ["the answer was lost"]
