@@ -236,8 +236,10 @@ GALLERY = "liangxin.gallery(ended)"
 def test_both_clients_work_in_a_notebook_and_their_results_are_seen(
     server: Emulator, kernel_home: Path
 ) -> None:
-    cells = [nbformat.v4.new_code_cell(cell) for cell in (ASYNC, BLOCKING, GALLERY)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells = [{**code, "source": source} for source in (ASYNC, BLOCKING, GALLERY)]
+    book = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
+    notebook = nbformat.from_dict(book)  # type: ignore[no-untyped-call]  # it has no types
     resources = {"metadata": {"path": str(kernel_home)}}
     nbclient.NotebookClient(notebook, timeout=60, resources=resources).execute()
     remote, local, many = [cell.outputs for cell in notebook.cells]

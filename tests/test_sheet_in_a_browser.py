@@ -51,7 +51,7 @@ def opened(browser: Any) -> Iterator[Open]:
         shown = context.new_page()
         shown.on("console", complain)
         shown.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        shown.on("dialog", lambda dialog: (wrong.append("a dialog"), dialog.dismiss()))
+        shown.on("dialog", dismiss)
         context.on("request", lambda request: check(request.url, page.parent))
         shown.goto(page.as_uri())
         return shown
@@ -59,6 +59,10 @@ def opened(browser: Any) -> Iterator[Open]:
     def complain(told: Any) -> None:
         if not told.location["url"].endswith("/gone.png"):
             wrong.append(f"console: {told.text}")
+
+    def dismiss(dialog: Any) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def check(url: str, folder: Path) -> None:
         if not url.startswith(f"{folder.as_uri()}/"):

@@ -10,7 +10,19 @@ from typing import assert_type
 
 import httpx
 
-from liangxin import AsyncClient, Client, LiangxinError, ModelInput, Outcome, RawInput, Task
+from liangxin import (
+    AsyncClient,
+    Client,
+    Gallery,
+    LiangxinError,
+    ModelInput,
+    Outcome,
+    RawInput,
+    Task,
+    contact_sheet,
+    gallery,
+    outcomes_to_rows,
+)
 from liangxin.models import KlingV3Pro, ZImage
 
 POSTER = ZImage(prompt="a lighthouse in fog")
@@ -75,6 +87,15 @@ async def concurrent(folder: Path) -> None:
             async for outcome in outcomes:
                 assert_type(outcome.result(), Task)
     await client.aclose()
+
+
+def looked_at(folder: Path, outcomes: list[Outcome], task: Task) -> None:
+    assert_type(contact_sheet(folder), Path)
+    assert_type(contact_sheet("posters", ledger="ledger.db"), Path)
+    assert_type(contact_sheet(iter(outcomes), folder / "index.html", title="Fog"), Path)
+    assert_type(outcomes_to_rows(outcomes), list[dict[str, object]])
+    assert_type(gallery(outcomes), Gallery)
+    gallery([task])
 
 
 def prompts() -> Iterator[ModelInput]:
