@@ -236,7 +236,12 @@ GALLERY = "liangxin.gallery(ended)"
 def test_both_clients_work_in_a_notebook_and_their_results_are_seen(
     server: Emulator, kernel_home: Path
 ) -> None:
-    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+    }
     cells = [{**code, "source": source} for source in (ASYNC, BLOCKING, GALLERY)]
     book = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
     notebook = nbformat.from_dict(book)  # type: ignore[no-untyped-call]  # it has no types
