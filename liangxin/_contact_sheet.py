@@ -205,17 +205,18 @@ def _entries_in(folder: Path, facts: _Facts, beside: Path) -> Iterator[SheetEntr
     names = (
         [Path(each) for each in named if isinstance(each, str)] if isinstance(named, list) else []
     )
+    # os.path.isfile() says no of every name that no file can have; Path.is_file() raises for some.
     files = [
         str(folder / name)
         for name in names
-        if not name.is_absolute() and ".." not in name.parts and (folder / name).is_file()
+        if not name.is_absolute() and ".." not in name.parts and os.path.isfile(folder / name)
     ]
     return _entries_of({**facts, "files": files}, beside)
 
 
 def _entries_of(facts: _Facts, beside: Path) -> Iterator[SheetEntry]:
     """An entry for each file of a request, or one for the lack of any."""
-    model, seconds, files = _word(facts, "model"), facts.get("seconds"), facts["files"]
+    model, files = _word(facts, "model"), facts["files"]
     assert isinstance(files, list)
     state = _STATE_OF_MONEY.get(_word(facts, "money"), "success" if files else "unknown")
     entry = SheetEntry(
@@ -225,7 +226,7 @@ def _entries_of(facts: _Facts, beside: Path) -> Iterator[SheetEntry]:
         state=_word(facts, "state") or state,
         key=_word(facts, "id") or _word(facts, "key") or None,
         error=_word(facts, "message") or None,
-        seconds=seconds if isinstance(seconds, int | float) else None,
+        seconds=_seconds(facts.get("seconds")),
         task_id=_word(facts, "task_id") or None,
     )
     for number, file in enumerate(files, start=1):
@@ -244,6 +245,11 @@ def _entries_of(facts: _Facts, beside: Path) -> Iterator[SheetEntry]:
 def _word(facts: _Facts, name: str) -> str:
     value = facts.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _seconds(told: object) -> float | None:
+    """A duration that makes sense: clocks are set back, and JSON knows infinity."""
+    return float(told) if isinstance(told, int | float) and 0 <= told < 1e9 else None
 
 
 @cache

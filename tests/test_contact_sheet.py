@@ -266,7 +266,14 @@ def test_a_line_that_was_cut_or_is_nonsense_hides_no_other(tmp_path: Path) -> No
     assert [entry["key"] for entry in shown_on(contact_sheet(tmp_path))] == ["fog"]
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "{outside}/secret.png", "gone.png", 7, None])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../secret.png", "{outside}/secret.png", "a/../../secret.png", "gone.png"),
+        *("x" * 5000, "nul\0.png", "\ud800.png", ".", "", 7, None),
+    ],
+    ids=lambda name: str(name)[:20].encode("ascii", "backslashreplace").decode(),
+)
 def test_no_file_is_shown_that_is_not_in_the_folder(name: object, tmp_path: Path) -> None:
     folder, outside = tmp_path / "folder", tmp_path / "outside"
     folder.mkdir()
@@ -334,6 +341,23 @@ def test_what_makes_no_sense_is_refused(
         contact_sheet(results, **options)
     assert told.value.field == field
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [(7, "7.0 s"), (-1, None), (float("inf"), None), (float("nan"), None), ("7", None)],
+)
+def test_a_duration_that_makes_no_sense_is_none(
+    told: object, shown: object, tmp_path: Path
+) -> None:
+    lines_to(tmp_path / "results.jsonl", {"id": "fog", "state": "success", "seconds": told})
+    assert shown_on(contact_sheet(tmp_path))[0].get("time") == shown
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    done = CliRunner().invoke(cli, ["sheet", str(tmp_path)])
+    assert (done.exit_code, "cannot be written: Is a directory" in done.output) == (1, True)
 
 
 def test_the_command_writes_the_page_and_says_where(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ PLAIN: Final = 200
 """How many entries are also listed for browsers that run no script."""
 
 _UNDER_WAY = frozenset({"waiting", "queuing", "generating", "unrecognized", "accepted"})
+_ENDED_BADLY = frozenset({"fail", "refused", "abandoned"})
 
 _IN_SCRIPT = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&"})
 """JSON that begins no tag and no comment, whatever it holds."""
@@ -107,7 +108,7 @@ def _standing(entry: SheetEntry) -> str:
         return "doubt"
     if entry.state in _UNDER_WAY:
         return "pending"
-    if entry.error is not None or entry.state == "fail":
+    if entry.error is not None or entry.state in _ENDED_BADLY:
         return "failed"
     return "pending" if entry.file is None else "done"
 

@@ -24,4 +24,9 @@ def sheet(folder: Path, ledger: Path | None) -> None:
     """
     from liangxin import contact_sheet
 
-    click.echo(contact_sheet(folder, ledger=ledger))
+    try:
+        click.echo(contact_sheet(folder, ledger=ledger))
+    except OSError as error:
+        raise click.ClickException(
+            f"the sheet of {folder} cannot be written: {error.strerror or error}"
+        ) from error
