@@ -40,7 +40,9 @@ _let_pyenv_find_them()
 
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its extras and a dependency group."""
-    session.install("-e", ".[demo,parquet]", *nox.project.dependency_groups(PROJECT, group), *more)
+    session.install(
+        "-e", ".[demo,objects,parquet]", *nox.project.dependency_groups(PROJECT, group), *more
+    )
 
 
 @nox.session(python=PYTHONS)
@@ -54,7 +56,8 @@ def tests(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    claimed = [*CORE, *EXTRAS["cli"], *EXTRAS["emulator"], *EXTRAS["parquet"]]
+    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "parquet"))
+    claimed = [*CORE, *(each for extra in extras for each in extra)]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that
@@ -70,12 +73,13 @@ def _lowest(requirement: Requirement) -> str:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, the floors of the house, and whether the generated client is up to date."""
+    """Style, the floors of the house, and whether what is generated is up to date."""
     _install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
     session.run("python", "-m", "liangxin._tools.generate_sync", "--check")
+    session.run("python", "-m", "liangxin._tools.generate_models", "--check")
 
 
 @nox.session
@@ -88,9 +92,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write liangxin/_sync.py anew from liangxin/_client.py."""
+    """Write liangxin/_sync.py anew from liangxin/_client.py, and docs/models/ from the models."""
     _install(session, "lint")
     session.run("python", "-m", "liangxin._tools.generate_sync")
+    session.run("python", "-m", "liangxin._tools.generate_models")
 
 
 @nox.session(name="format")

@@ -50,7 +50,7 @@ from liangxin._errors import (
 from liangxin._version import __version__
 
 if TYPE_CHECKING:
-    from liangxin import batch, callbacks, ledger, models
+    from liangxin import batch, callbacks, ledger, models, uploads
     from liangxin._client import AsyncClient
     from liangxin._contact_sheet import contact_sheet
     from liangxin._notebook import Gallery, gallery
@@ -114,6 +114,7 @@ __all__ = [
     "ledger",
     "models",
     "outcomes_to_rows",
+    "uploads",
 ]
 
 _LATER = {
@@ -136,7 +137,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name in ("batch", "callbacks", "ledger", "models"):
+    if name in ("batch", "callbacks", "ledger", "models", "uploads"):
         return import_module(f"liangxin.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'liangxin' has no attribute {name!r}")

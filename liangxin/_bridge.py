@@ -61,7 +61,7 @@ class HttpxConnection:
                     request.method,
                     self._origin.url + request.target,
                     headers=[*self._headers.raw, *request.headers],
-                    stream=_Body(request.body),
+                    stream=_Body(request.body, *request.rest),
                     extensions=extensions,
                 )
             )
@@ -98,10 +98,10 @@ class _Trace:
 
 
 class _Body(httpx.AsyncByteStream):
-    """A body in one piece; httpx's own leaves a generator behind when its sending fails."""
+    """A body in pieces; httpx's own leaves a generator behind when its sending fails."""
 
-    def __init__(self, body: bytes) -> None:
-        self._pieces = [body]
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = [*reversed(pieces)]
 
     def __aiter__(self) -> _Body:
         return self

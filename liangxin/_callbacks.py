@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("liangxin")
 
+OPEN = 250_000
+"""How many tasks may be expected to call; of more, the oldest are polled as if none would."""
 REMEMBERED = 10_000
 """Of how many tasks that have ended, and of how many doubts, the tokens are still good."""
 TRIES = 5
@@ -168,6 +170,8 @@ class Callbacks:
         """A create became this task."""
         ticket.task_id = task.id
         self._by_task[task.id] = ticket
+        if len(self._by_task) > OPEN:  # tasks that nobody waits for, and whose callbacks were lost
+            self.revoke(self._by_task.pop(next(iter(self._by_task))))
         if ticket.was_told:  # before the answer to the create had come
             self._wake(ticket)
 

@@ -48,10 +48,12 @@ if TYPE_CHECKING:
     from liangxin._creation import Creation, Done
     from liangxin._download import Downloader
     from liangxin._recording import Recorder
+    from liangxin._resolver import Resolver
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named, Requests, Rules
     from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
+    from liangxin.uploads import Uploader
 
 log = logging.getLogger("liangxin")
 
@@ -83,6 +85,10 @@ class AsyncClient:
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
 
+    `uploader` is asked for a web address of a picture, clip or sound on this machine (see
+    `liangxin.uploads`): where the model is not documented to take data URIs, and for those of more
+    than `max_data_uri` bytes.
+
     `callbacks` is a `CallbackReceiver`: every create then gives an address of its own there, unless
     it was given a `callback_url`, and a callback makes the client look at the task at once.  It
     still looks by itself, the less the more callbacks arrive; where the answer to a create was
@@ -112,6 +118,8 @@ class AsyncClient:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        uploader: Uploader | None = None,
+        max_data_uri: int = 4 * 1024 * 1024,
         callbacks: CallbackReceiver | None = None,
         download_policy: DownloadPolicy | None = None,
         proxy: str | None = None,
@@ -129,6 +137,8 @@ class AsyncClient:
         _require(
             poll_interval is None or poll_interval > 0, "poll_interval", poll_interval, "above 0"
         )
+        _require(uploader is None or callable(uploader), "uploader", uploader, "what can be called")
+        _require(max_data_uri >= 0, "max_data_uri", max_data_uri, "bytes, 0 or more")
         self._timeout = timeout
         self._transport = Transport(
             _base_url(base_url),
@@ -159,9 +169,13 @@ class AsyncClient:
             ended=self._ended,
             callback_share=self._callbacks.share_of if self._callbacks else lambda task_id: 0.0,
         )
+        self._uploader = uploader
+        self._max_data_uri = max_data_uri
+        self._resolver: Resolver | None = None
         self._creations = Creations(
             self._transport,
             self._owned,
+            self._media,
             timeout=create_timeout,
             max_retries=max_retries,
             rate_limit=_rate_window(rate_limit),
@@ -278,9 +292,9 @@ class AsyncClient:
         input, its task is returned instead of paying for another.
 
         Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
-        when nothing left; `AmbiguousCreate` when the answer was lost, now or when the key was
-        sent before; `LedgerConflict` for a key that stands for another input; `LedgerError` when
-        the ledger cannot be written, and then nothing was sent.
+        when nothing left, also because an upload failed; `AmbiguousCreate` when the answer was
+        lost, now or when the key was sent before; `LedgerConflict` for a key that stands for
+        another input; `LedgerError` when the ledger cannot be written, and then nothing was sent.
         """
         self._check_open()
         return await self._creations.create(
@@ -548,6 +562,15 @@ class AsyncClient:
             )
         return self._downloader
 
+    def _media(self) -> Resolver:
+        if self._resolver is None:
+            from liangxin._resolver import Resolver  # 5 ms that a client without pictures saves
+
+            self._resolver = Resolver(
+                self._owned, uploader=self._uploader, max_data_uri=self._max_data_uri
+            )
+        return self._resolver
+
     def _expecting(self, receiver: CallbackReceiver) -> Callbacks:
         from liangxin._callbacks import Callbacks
 
@@ -633,6 +656,7 @@ class AsyncClient:
                 recorder=recorder,
                 owned=self._owned,
                 start=self._creations.start,
+                asked_for=self._media().asked_for,
                 stream_of=stream_of,
                 download=lambda task, to, name: self._downloads().save(task, to, name=name),
             )

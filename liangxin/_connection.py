@@ -29,6 +29,8 @@ CONNECT_TIMEOUT = 10.0
 _MAX_HEAD = 64 * 1024
 """How many bytes the status line and the headers of an answer may take."""
 _READ_SIZE = 64 * 1024
+_SLICE = 256 * 1024
+"""How much of a large body is handed over at a time."""
 
 
 @define(eq=False)
@@ -112,6 +114,10 @@ class DirectConnection:
         with suppress(anyio.BrokenResourceError):
             # It may have answered, and hung up, before it had read everything: that is read below.
             await self._stream.send(data)
+            for piece in request.rest:
+                await self._send_slices(self._stream, piece)
+            if request.rest:
+                self._http.send(h11.EndOfMessage())
         return await self._answer(self._stream, evidence)
 
     async def aclose(self) -> None:
@@ -142,8 +148,16 @@ class DirectConnection:
         pieces = [self._http.send(head)]
         if request.body:
             pieces.append(self._http.send(h11.Data(request.body)))
-        pieces.append(self._http.send(h11.EndOfMessage()))
+        if not request.rest:
+            pieces.append(self._http.send(h11.EndOfMessage()))
         return b"".join(piece for piece in pieces if piece)
+
+    async def _send_slices(self, stream: ByteStream, piece: bytes) -> None:
+        # An event loop copies what it cannot send at once: a picture is never there twice.
+        for start in range(0, len(piece), _SLICE):
+            data = self._http.send(h11.Data(piece[start : start + _SLICE]))
+            assert data is not None
+            await stream.send(data)
 
     async def _answer(self, stream: ByteStream, evidence: Evidence) -> Reply:
         headers: dict[str, str] = {}

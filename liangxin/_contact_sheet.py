@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +25,7 @@ from liangxin._sheet import GENERATOR, SheetEntry, sheet
 from liangxin._tasks import Outcome
 from liangxin.batch._lines import ERRORS, RESULTS
 from liangxin.ledger import Ledger, LedgerRow, LedgerState
+from liangxin.models._known import by_slug
 
 PAGE: Final = "index.html"
 LEDGER: Final = "ledger.db"
@@ -220,7 +220,7 @@ def _entries_of(facts: _Facts, beside: Path) -> Iterator[SheetEntry]:
     assert isinstance(files, list)
     state = _STATE_OF_MONEY.get(_word(facts, "money"), "success" if files else "unknown")
     entry = SheetEntry(
-        title=_titles().get(model, model),
+        title=_title(model),
         model=model,
         prompt=_word(facts, "prompt"),
         state=_word(facts, "state") or state,
@@ -252,13 +252,10 @@ def _seconds(told: object) -> float | None:
     return float(told) if isinstance(told, int | float) and 0 <= told < 1e9 else None
 
 
-@cache
-def _titles() -> Mapping[str, str]:
-    """The names for people of the models that are known here."""
-    from liangxin import models
-
-    known = (getattr(models, name) for name in models.__all__)
-    return {model.slug: model.title for model in known}
+def _title(model: str) -> str:
+    """The name for people of a model, if it is known here."""
+    known = by_slug(model)
+    return known[0].title if len(known) == 1 else model
 
 
 def _link(file: Path, beside: Path) -> str | None:

@@ -38,6 +38,7 @@ from liangxin._transport import Transport
 if TYPE_CHECKING:
     from liangxin._callbacks import Callbacks, Ticket
     from liangxin._recording import Entry, Recorder  # and with it SQLite, for those who want it
+    from liangxin._resolver import Resolver
 
 log = logging.getLogger("liangxin")
 
@@ -115,6 +116,7 @@ class Creations:
         self,
         transport: Transport,
         owned: OwnedTasks,
+        media: Callable[[], Resolver],
         *,
         timeout: float,
         max_retries: int,
@@ -124,6 +126,7 @@ class Creations:
     ) -> None:
         self._transport = transport
         self._owned = owned
+        self._media = media
         self._timeout = timeout
         self._max_retries = max_retries
         self._accepted = accepted
@@ -154,7 +157,8 @@ class Creations:
         With a `recorder`, nothing leaves that is not on record, and a `key` that its ledger knows
         is not created again.
 
-        Bad input raises here, before anything is sent.
+        Bad input raises here, before anything is sent; of a picture on this machine, `done` gets
+        the error.
         """
         if self._closed:
             raise ClientStateError("the client is closed; it creates nothing any more")
@@ -264,6 +268,8 @@ class Creations:
     async def _recorded(self, creation: Creation) -> Task:
         """Create what the ledger does not know; wait for whoever creates the same key now."""
         entry = creation.entry
+        if creation.request.media:
+            creation.request = await self._media().identified(creation.input, creation.request)
         if entry is None:
             return await self._attempts(creation)
         if entry.key is None:
@@ -294,6 +300,17 @@ class Creations:
             self.unclaimed.append(outcome)
 
     async def _attempts(self, creation: Creation) -> Task:
+        """Try with the media of the request in their places."""
+        request = creation.request
+        if not request.media:
+            return await self._tries(creation)
+        async with self._media().filled(creation.input, request) as creation.request:
+            try:
+                return await self._tries(creation)
+            finally:
+                creation.request = request  # or it would hold the pictures for its owner
+
+    async def _tries(self, creation: Creation) -> Task:
         """Try until there is an answer that settles it, within the retry budget."""
         delays = retry_delays()
         for retries_left in reversed(range(self._max_retries + 1)):

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ from liangxin._addresses import MayPass
 from liangxin._errors import Corrupt, DownloadError, Truncated
 from liangxin._text import printable
 from liangxin._whole import is_whole
+from liangxin.ledger._lock import try_lock
 
 WRITE_SIZE: Final = 1024 * 1024
 """Bytes gathered before a worker thread writes them."""
@@ -32,6 +33,7 @@ HEAD_SIZE: Final = 64
 Told: TypeAlias = Callable[[int, int | None], None]
 """Hears how many bytes have come, and of how many, where that is known."""
 
+_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
@@ -52,6 +54,9 @@ class Part:
     """
     A file that is not whole yet: hidden, in the folder where it will be, under a name of its own.
 
+    It is locked as long as its process lives: by that, `remove_abandoned` tells what a killed
+    process has left from what another one is still writing.
+
     Bytes are gathered and written in worker threads.  A caller that asyncio cancels does not wait
     for its thread, so a lock puts what the threads do in order, and after `discard` none of them
     does anything.
@@ -61,7 +66,7 @@ class Part:
         self._folder = folder
         self._label = label
         self._told = told
-        self._path = folder / f".{label}.{secrets.token_hex(8)}.part"
+        self._path = folder  # until it is created
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._hash = sha256()
@@ -168,8 +173,9 @@ class Part:
             if self._is_over:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            self._file = os.fdopen(os.open(self._path, flags, 0o666), "w+b")
+            while self._file is None:
+                self._path = self._folder / f".{self._label}.{secrets.token_hex(8)}.part"
+                self._file = _claimed(self._path)
 
     def _append(self, gathered: bytes) -> None:
         with self._lock:
@@ -218,6 +224,29 @@ class Part:
                 with suppress(OSError):
                     self._path.unlink()
             self._file = None
+
+
+def _claimed(path: Path) -> BinaryIO | None:
+    """A new file that is locked; None if it was taken for abandoned before it was."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags, 0o666), "w+b")
+    with suppress(OSError):  # where files cannot be locked, nothing is taken for abandoned either
+        if not try_lock(file.fileno()) or not path.exists():
+            file.close()
+            return None
+    return file
+
+
+def remove_abandoned(parts: Iterable[Path]) -> None:
+    """Remove those files that are parts of ours which no process is writing any more."""
+    for path in parts:
+        if not _PART.fullmatch(path.name):
+            continue
+        with suppress(OSError), path.open("r+b") as file:
+            if try_lock(file.fileno()):
+                if os.name == "nt":  # which removes no open file
+                    file.close()
+                path.unlink()
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from liangxin.batch._run import Named
     from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
+    from liangxin.uploads import Uploader
 
 
 class Client:
@@ -51,6 +52,10 @@ class Client:
     `ledger` is a `Ledger`, or the path of one: every create is on record there before its first
     byte leaves, and its answer before anything else is done with it.  What was learned of
     durations is kept there too, unless `durations` says where.
+
+    `uploader` is asked for a web address of a picture, clip or sound on this machine (see
+    `liangxin.uploads`): where the model is not documented to take data URIs, and for those of more
+    than `max_data_uri` bytes.
 
     `callbacks` is a `CallbackReceiver`: every create then gives an address of its own there, unless
     it was given a `callback_url`, and a callback makes the client look at the task at once.  It
@@ -85,6 +90,8 @@ class Client:
         poll_interval: float | None = None,
         durations: str | os.PathLike[str] | None = None,
         ledger: Store | str | os.PathLike[str] | None = None,
+        uploader: Uploader | None = None,
+        max_data_uri: int = 4 * 1024 * 1024,
         callbacks: CallbackReceiver | None = None,
         download_policy: DownloadPolicy | None = None,
         proxy: str | None = None,
@@ -106,6 +113,8 @@ class Client:
             poll_interval=poll_interval,
             durations=durations,
             ledger=ledger,
+            uploader=uploader,
+            max_data_uri=max_data_uri,
             callbacks=callbacks,
             download_policy=download_policy,
             proxy=proxy,
@@ -169,9 +178,9 @@ class Client:
         input, its task is returned instead of paying for another.
 
         Raises `InputError` before anything is sent; the `APIError` leaf of a refusal; `NotSent`
-        when nothing left; `AmbiguousCreate` when the answer was lost, now or when the key was
-        sent before; `LedgerConflict` for a key that stands for another input; `LedgerError` when
-        the ledger cannot be written, and then nothing was sent.
+        when nothing left, also because an upload failed; `AmbiguousCreate` when the answer was
+        lost, now or when the key was sent before; `LedgerConflict` for a key that stands for
+        another input; `LedgerError` when the ledger cannot be written, and then nothing was sent.
         """
         return self._portal.run(self._client.create_task, input, key=key, callback_url=callback_url)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from attrs import Factory, field, frozen
 
 from liangxin._errors import InputError, LiangxinError, TaskFailed
+from liangxin._media import Unfit, wrapped
 from liangxin._text import quoted
 
 Kind: TypeAlias = Literal["image", "video"]
@@ -69,10 +71,26 @@ class Task:
         """Whether the task has ended, well or not."""
         return self.state.is_final
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        from liangxin._notebook import bundle
+    def input(self) -> ModelInput | None:
+        """
+        Return what was asked for, by what the service kept of it (`param`); None if that is none.
 
-        return bundle(self)
+        An input of the class in `liangxin.models` that has the task's slug, documented, configured
+        or guessed; else a `RawInput`.  It is as it was sent, so checked by nobody (`strict=False`),
+        and what the class has no field for is in its `extra`.  `attrs.evolve(input, strict=None)`
+        makes one that is checked.
+        """
+        asked = self.param or {}
+        slug, fields = asked.get("model", self.model), asked.get("input")
+        if not isinstance(slug, str) or not slug.strip() or not isinstance(fields, Mapping):
+            return None
+        # By name, when it is asked for: values do not depend on the models, nor wait for them.
+        made: ModelInput = import_module("liangxin.models._known").input_of(slug, fields)
+        return made
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        told: dict[str, str] = import_module("liangxin._notebook").bundle(self)
+        return told
 
 
 class ModelInput:
@@ -82,7 +100,7 @@ class ModelInput:
     The classes in `liangxin.models` are the documented models; `RawInput` is any other.
     """
 
-    slug: ClassVar[str]
+    slug: str
     """The value that goes out as `model`."""
     kind: ClassVar[Kind]
     """What comes back: an image or a video."""
@@ -90,7 +108,12 @@ class ModelInput:
     __slots__ = ()
 
     def payload(self) -> dict[str, object]:
-        """The request's `input`: only what was set, in the documented order of fields."""
+        """
+        The request's `input`: only what was set, in the documented order of fields.
+
+        A picture, clip or sound on this machine stands in it as it was given; the client puts a
+        data URI or a web address in its place before it sends.
+        """
         raise TypeError(f"{type(self).__name__} does not say what its payload is")
 
 
@@ -100,18 +123,16 @@ class RawInput(ModelInput):
     The input of a model that this package has no class for: sent as it is, checked by nobody here.
 
         RawInput("some-new-model", {"prompt": "a lighthouse in fog"})
+
+    A `Path`, bytes, an open file or a Pillow image anywhere in it is uploaded by the client's
+    `uploader`, and its web address is sent.
     """
 
-    slug: str = field()  # type: ignore[misc]  # a constant of the class elsewhere, a value here
+    slug: str = field()
     input: Mapping[str, object] = field(hash=False)
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.slug, str) or not self.slug.strip():
-            raise InputError(
-                f"slug must be a model's name, not {quoted(self.slug)}",
-                field="slug",
-                value=self.slug,
-            )
+        checked_slug(self.slug)
         if not isinstance(self.input, Mapping):
             raise InputError(
                 f"input must be a mapping of fields, not {type(self.input).__name__}",
@@ -119,6 +140,15 @@ class RawInput(ModelInput):
                 value=self.input,
                 allowed="a mapping of field names to JSON values",
             )
+        media = {name: self._wrapped(name) for name in self.input}
+        if any(media[name] is not self.input[name] for name in media):
+            object.__setattr__(self, "input", media)
+
+    def _wrapped(self, name: str) -> object:
+        try:
+            return wrapped(self.input[name])
+        except Unfit as exc:
+            raise InputError(f"{quoted(name)} of {quoted(self.slug)} {exc}", field=name) from exc
 
     def payload(self) -> dict[str, object]:
         """The fields, as given."""
@@ -159,9 +189,8 @@ class Outcome:
         return self.task
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        from liangxin._notebook import bundle
-
-        return bundle(self)
+        told: dict[str, str] = import_module("liangxin._notebook").bundle(self)
+        return told
 
 
 @frozen(kw_only=True)
@@ -204,6 +233,15 @@ class Stats:
     def looks_per_task(self) -> float | None:
         """Looks for each task that was found ended; None before the first."""
         return self.looks / self.found if self.found else None
+
+
+def checked_slug(slug: object) -> str:
+    """The slug itself, if it can be the name of a model."""
+    if not isinstance(slug, str) or not slug.strip():
+        raise InputError(
+            f"slug must be a model's name, not {quoted(slug)}", field="slug", value=slug
+        )
+    return slug
 
 
 def task_id(task: Task | str) -> str:

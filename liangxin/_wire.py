@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -21,6 +21,7 @@ from attrs import evolve, field, frozen
 
 from liangxin import _errors as errors
 from liangxin._errors import APIError, InputError, UnexpectedReply
+from liangxin._media import Content, LocalMedia, Place, local_in, replaced, wrapped
 from liangxin._tasks import ModelInput, Task, TaskState
 from liangxin._text import in_words, printable, quoted
 
@@ -38,6 +39,8 @@ class Request:
     target: str
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    rest: tuple[bytes, ...] = field(default=(), repr=False)
+    """What follows `body`, in pieces that other requests may share: large, so never joined."""
 
 
 @frozen
@@ -53,18 +56,54 @@ class Reply:
 
 
 @frozen
+class Held:
+    """A medium on this machine in a request, and what stands for it in the body."""
+
+    place: Place
+    media: LocalMedia
+    stand_in: bytes
+    content: Content | None = None
+    """What it holds, once that is known."""
+
+
+@frozen
 class CreateRequest(Request):
     """A createTask, with what an error about it needs to say."""
 
     model: str = ""
     client_ref: str = ""
     fields: Mapping[str, object] = field(factory=dict, repr=False)
-    """The input as it is in the body."""
+    """The input as it is in the body; what stands for a medium in the place of its text."""
+    media: tuple[Held, ...] = field(default=(), repr=False)
+    """The media on this machine in it: until `carrying`, the body has stand-ins for them."""
 
     @property
     def sha256(self) -> str:
         """The hash of the body, in hexadecimal."""
-        return sha256(self.body).hexdigest()
+        digest = sha256(self.body)
+        for piece in self.rest:
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def identified(self, contents: Sequence[Content]) -> CreateRequest:
+        """The same request, now that it is known what each medium in it holds."""
+        found = zip(self.media, contents, strict=True)
+        media = tuple(evolve(held, content=content) for held, content in found)
+        names = iter(content.identity for content in contents)
+        fields = replaced(self.fields, lambda _: next(names))
+        assert isinstance(fields, dict)
+        return evolve(self, fields=fields, media=media)
+
+    def carrying(self, texts: Sequence[bytes]) -> CreateRequest:
+        """The request as it leaves: each stand-in replaced by a text, which is not copied."""
+        pieces, left = [], self.body
+        for held, text in zip(self.media, texts, strict=True):
+            before, _, left = left.partition(held.stand_in)
+            pieces += [before, text]
+        head, *rest = [*pieces, left]
+        size = (b"Content-Length", b"%d" % sum(map(len, (head, *rest))))
+        headers = tuple(size if name == size[0] else (name, text) for name, text in self.headers)
+        return evolve(self, body=head, rest=tuple(rest), headers=headers)
 
     def with_ref(self, client_ref: str) -> CreateRequest:
         """The same request under the name that an earlier attempt gave it."""
@@ -85,11 +124,16 @@ def create_request(
             allowed="a class of liangxin.models, or RawInput",
         )
     slug, fields = asked_for(input)
+    media = tuple(
+        # A secret of this request, so that no text of the user's can be one.
+        Held(place, each, f"{client_ref}/{number}".encode("ascii"))
+        for number, (place, each) in enumerate(local_in(fields))
+    )
     call: dict[str, object] = {"model": slug}
     if callback_url is not None:
         call["callBackUrl"] = _checked_callback_url(callback_url)
     call["input"] = fields
-    body = _encode(call)
+    body = _encode(call, media)
     return CreateRequest(
         "POST",
         CREATE_PATH,
@@ -102,13 +146,22 @@ def create_request(
         model=slug,
         client_ref=client_ref,
         fields=fields,
+        media=media,
     )
+
+
+def in_body(text: str) -> bytes:
+    """Text as it stands in a body, between its quotation marks."""
+    return json.dumps(text, ensure_ascii=False).encode()[1:-1]
 
 
 def asked_for(input: ModelInput) -> tuple[str, dict[str, object]]:
     """The slug and the fields of an input; a user's class that fails at that is an `InputError`."""
     try:
-        return input.slug, input.payload()
+        slug, fields = input.slug, wrapped(input.payload())
+        if not isinstance(fields, dict):
+            raise TypeError("its payload() is no dict")
+        return slug, fields
     except Exception as exc:  # one bad input must not stop the rest
         raise InputError(
             f"{type(input).__name__} does not say what to send: {in_words(exc)}",
@@ -123,9 +176,12 @@ def record_request(task_id: str) -> Request:
     return Request("GET", f"{RECORD_PATH}?taskId={quote(task_id, safe='')}")
 
 
-def _encode(call: dict[str, object]) -> bytes:
+def _encode(call: dict[str, object], media: tuple[Held, ...]) -> bytes:
     # Indented like the documentation's own example: the bytes can be compared with it as they are.
     try:
+        if media:
+            texts = (held.stand_in.decode("ascii") for held in media)
+            call = {**call, "input": replaced(call["input"], lambda _: next(texts))}
         return json.dumps(call, indent=2, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise InputError(
@@ -495,7 +551,8 @@ def decipher_record(reply: Reply, task_id: str, known: Task | None = None) -> Ta
 
 DEEPEST_CALLBACK = 32
 """How many levels of lists and objects the body of a callback may nest."""
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
+# Possessive, and content with a string that never ends: else 256 KiB of `\"` take minutes.
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.S)
 
 
 def task_named_in(callback: bytes) -> str | None:

@@ -276,6 +276,17 @@ async def test_a_task_with_a_callback_is_looked_at_before_all_others() -> None:
         group.cancel_scope.cancel()
 
 
+async def test_of_too_many_open_tasks_the_oldest_are_simply_polled(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liangxin._callbacks.OPEN", 2)
+    async with scene.running() as client:
+        tasks = [await client.create_task(POSTER) for _ in range(3)]
+        assert [scene.post(url) for url in scene.urls] == [404, 200, 200]
+        for task in tasks:
+            assert (await client.wait(task)).state is TaskState.SUCCESS
+
+
 # --- what a stranger can do --------------------------------------------------------------------
 
 
@@ -330,7 +341,7 @@ async def test_tokens_that_nobody_gave_are_refused_and_cause_no_look(scene: Scen
     async with scene.running(poll_interval=300) as client:
         await client.create_task(POSTER)
         url = scene.urls[0]
-        for other in (url[:-1], url + "A", url[:-1] + chr(ord(url[-1]) ^ 1), url + "/", "/x/" * 9):
+        for other in (url[:-1], url + "A", url[:-1] + chr(ord(url[-1]) ^ 1), "/x/" * 9):
             assert scene.post(f"https://example.com{httpx.URL(other).path}") == 404
         assert scene.receiver.handle("GET", httpx.URL(url).path, {}, b"") == 405
     assert scene.emulator.looks == 0

@@ -74,9 +74,10 @@ def test_a_disk_that_fails_sends_nothing_unrecorded_and_is_not_passed_over(
 
 
 def test_a_batch_killed_again_and_again_in_full_flight_ends_all_the_same(lanes: Campaign) -> None:
-    judged = lanes.kill([Kills(CLIENTS[seed % 2], seed) for seed in range(10)])
+    judged = lanes.kill([Kills(CLIENTS[seed % 2], seed) for seed in range(50)])
     assert failures(judged) == []
-    assert sum(verdict.struck for _, verdict in judged) >= 10
+    assert sum(verdict.struck for _, verdict in judged) >= 200  # of 250: a few end before
+    assert sum(verdict.ambiguous for _, verdict in judged) > 0  # killed with creates in flight
 
 
 AT_THE_ANSWER = [Strike("recvfrom service", nth) for nth in (1, 2, 8)]

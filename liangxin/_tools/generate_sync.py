@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from liangxin.batch._run import Named
     from liangxin.callbacks import CallbackReceiver
     from liangxin.ledger import Store
+    from liangxin.uploads import Uploader
 
 
 class Client:

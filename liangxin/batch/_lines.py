@@ -12,6 +12,8 @@ from liangxin._tasks import Outcome
 RESULTS = "results.jsonl"
 ERRORS = "errors.jsonl"
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 
 class OutcomeLines:
     """Writes the two files anew, line by line; the ledger is what lasts."""
@@ -25,8 +27,9 @@ class OutcomeLines:
     def write(self, outcome: Outcome) -> None:
         """Write one line to the file where it belongs."""
         file = self._results if outcome.error is None else self._errors
-        file.write(json.dumps(line_of(outcome, self._folder), ensure_ascii=False) + "\n")
-        file.flush()
+        file.write(_encode(line_of(outcome, self._folder)) + "\n")
+        if not outcome.resumed:  # what an earlier run has ended comes by the thousand
+            file.flush()
 
     def close(self) -> None:
         """Close both files."""
@@ -46,7 +49,7 @@ def line_of(outcome: Outcome, folder: Path | None) -> dict[str, object]:
     if task is not None:
         line |= {"task_id": task.id, "model": task.model, "state": task.state.value}
     if outcome.error is None and task is not None:
-        files = [str(path.relative_to(folder) if folder else path) for path in outcome.files]
+        files = [path.name if folder else str(path) for path in outcome.files]
         return line | {"files": files, "urls": list(task.urls)}
     return line | {
         "error": type(outcome.error).__name__,

@@ -2,8 +2,9 @@
 Batch files to requests: JSON lines, CSV, TSV and Parquet, one line at a time.
 
 Strict, because a slip costs money: a misspelt field, column or model, a key that stands twice, a
-cut line are errors with a line number, not guesses.  Nothing is sent here, and no more is kept in
-memory than one line (at most `LONGEST_LINE`) and the hashes of the keys.
+cut line, a picture that is not there are errors with a line number, not guesses.  Nothing is sent
+here, and no more is kept in memory than one line (at most `LONGEST_LINE`) and the hashes of the
+keys.
 """
 
 from __future__ import annotations
@@ -110,6 +111,10 @@ def read(
     `{{` and `}}` for braces), filled from the other columns of its row; a column that is used so
     and is no field is not sent.  Of a stream, the first row must use all such columns.
 
+    **Pictures** and other media of a known model may lie on this machine: `file:cat.png` is beside
+    the batch file (of a stream, in the current folder), `file:///home/me/cat.png` is where it says.
+    A file that is not there is a bad line.
+
     `model` is for the lines that name none, and `defaults` are fields for the lines that say
     nothing about them; a null in JSON does say something.  A default `prompt` is a template in
     every format.
@@ -130,7 +135,7 @@ def read(
 
 
 class RequestFile(Iterator[Request]):
-    """The requests of a file, as `read` returns them; a batch checks all of it first."""
+    """The requests of a file, as `read` returns them; a batch checks all before it creates."""
 
     def __init__(
         self,

@@ -45,7 +45,6 @@ from liangxin._owned import OwnedTasks
 from liangxin._recording import Recorder, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
-from liangxin._wire import asked_for
 from liangxin.batch._lines import OutcomeLines
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
@@ -96,6 +95,7 @@ class BatchRun(AsyncIterator[Outcome]):
         recorder: Recorder,
         owned: OwnedTasks,
         start: Callable[..., Creation],
+        asked_for: Callable[[ModelInput], Awaitable[tuple[str, dict[str, object]]]],
         stream_of: Callable[..., OutcomeStream],
         download: Callable[[Task, Path, str], Awaitable[list[SavedFile]]],
     ) -> None:
@@ -105,6 +105,7 @@ class BatchRun(AsyncIterator[Outcome]):
         self.recorder = recorder
         self._owned = owned
         self._start = start
+        self._asked_for = asked_for
         self._download = download
         self._undecided = _Undecided(self)
         self._stream = stream_of(self._undecided, self._begin)
@@ -115,6 +116,7 @@ class BatchRun(AsyncIterator[Outcome]):
         self._slots = anyio.Semaphore(DOWNLOADS)
         self._fetchers: anyio.abc.TaskGroup | None = None
         self._lines: OutcomeLines | None = None
+        self._is_checked = False
         self._ended = False
         self._failure: Exception | None = None
         self._news = anyio.Event()
@@ -138,8 +140,14 @@ class BatchRun(AsyncIterator[Outcome]):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[AsyncIterator[Outcome]]:
         """Run while the block does; what is on record stays there, whenever it is left."""
-        await self._check_file()
+        if isinstance(self.requests, (list, tuple)) and self.rules.shard is None:
+            self.report.total = len(self.requests)
+        # What the ledger knows may be told before all of the file is checked: to check first what
+        # has ended long ago would take as long as to tell it.
+        if not await self.recorder.run(self.recorder.ledger.counts):
+            await self.check_file()
         if self.rules.out is not None:
+            await anyio.to_thread.run_sync(_remove_abandoned, self.rules.out)
             self._lines = OutcomeLines(self.rules.out)
         work, ended = anyio.CancelScope(), anyio.Event()
 
@@ -164,15 +172,14 @@ class BatchRun(AsyncIterator[Outcome]):
 
     # --- the run ---------------------------------------------------------------------------
 
-    async def _check_file(self) -> None:
-        if isinstance(self.requests, RequestFile):
-            found = await anyio.to_thread.run_sync(
-                self.requests.require_good, abandon_on_cancel=True
-            )
-            if found is not None and self.rules.shard is None:
-                self.report.total = found.total - found.repeated
-        elif isinstance(self.requests, (list, tuple)) and self.rules.shard is None:
-            self.report.total = len(self.requests)
+    async def check_file(self) -> None:
+        """Check all of a file, once, before anything is created; raise for a bad line."""
+        if self._is_checked or not isinstance(self.requests, RequestFile):
+            return
+        self._is_checked = True
+        found = await anyio.to_thread.run_sync(self.requests.require_good, abandon_on_cancel=True)
+        if found is not None and self.rules.shard is None:
+            self.report.total = found.total - found.repeated
 
     async def _run(self) -> None:
         try:
@@ -230,6 +237,12 @@ class BatchRun(AsyncIterator[Outcome]):
         elif isinstance(result, LedgerError) and not isinstance(result, LedgerConflict):
             self.stop(f"the ledger cannot be written: {result}")
 
+    async def sha256_of(self, request: Request) -> str:
+        """The hash of what is asked for; `InputError` of an input that does not say."""
+        if request.sha256 is not None:
+            return request.sha256
+        return input_sha256(*await self._asked_for(request.input))
+
     def stop(self, reason: str, *, withdraw: bool = True) -> None:
         """Create nothing more; what was accepted is waited for."""
         self.report.stopped = self.report.stopped or reason
@@ -282,6 +295,17 @@ class BatchRun(AsyncIterator[Outcome]):
             await self.recorder.record(move)
 
 
+def _remove_abandoned(out: Path) -> None:
+    """Remove what downloads of killed runs have left; other shards may be writing theirs."""
+    parts: list[Path] = []
+    with suppress(OSError), os.scandir(out) as entries:
+        parts = [Path(entry.path) for entry in entries if entry.name.endswith(".part")]
+    if parts:
+        from liangxin._files import remove_abandoned  # and with it httpx
+
+        remove_abandoned(parts)
+
+
 def _first(failure: BaseException) -> Exception:
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
@@ -311,9 +335,11 @@ class _Undecided(AsyncIterator[_Item]):
                     raise StopAsyncIteration
                 requests = await self._source.draw()
                 if not requests:
+                    report.total = len(self._seen) if report.total is None else report.total
                     raise StopAsyncIteration
                 await self._sort([each for each in requests if self._is_ours(each)])
             item = self._items.popleft()
+            await self._run.check_file()
             if not item.is_new:
                 return item
             if rules.max_tasks is not None and self._begun >= rules.max_tasks:
@@ -338,7 +364,7 @@ class _Undecided(AsyncIterator[_Item]):
     async def _sort(self, requests: list[Request]) -> None:
         recorder = self._run.recorder
         keys = [request.key for request in requests]
-        rows = await recorder.run(lambda: recorder.ledger.find(keys))
+        rows = await recorder.run(lambda: recorder.ledger.find(keys, bare=True))
         for request in requests:
             row = rows.get(request.key)
             if row is None or row.state in (LedgerState.PLANNED, LedgerState.SENDING):
@@ -348,13 +374,14 @@ class _Undecided(AsyncIterator[_Item]):
             elif await self._is_to_be_renewed(request, row):
                 self._items.append(_Item(request, is_new=True))
             else:
-                await self._run.tell(self._outcome_of(request, row))
+                await self._run.tell(await self._outcome_of(request, row))
 
     async def _is_to_be_renewed(self, request: Request, row: LedgerRow) -> bool:
         if not self._run.rules.retry_failed or self._run.report.stopped is not None:
             return False
-        if _sha256_of(request) != row.sha256:
-            return False  # a conflict, which is told; the row stays as it is
+        if await self._conflict(request, row) is not None:
+            return False  # which is told; the row stays as it is
+        await self._run.check_file()
         if row.state is LedgerState.FAILED:
             reason = "the batch was run again with retry_failed"
             renew = Renew(
@@ -365,18 +392,18 @@ class _Undecided(AsyncIterator[_Item]):
                 await self._run.recorder.record(renew)
         return row.state in (LedgerState.FAILED, LedgerState.REFUSED)
 
-    def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:
+    async def _outcome_of(self, request: Request, row: LedgerRow) -> Outcome:
         """What the ledger knows of a request that is at its end."""
         task: Task | None = None
-        error: LiangxinError | None = None
-        try:
-            self._refuse_other_input(request, row)
-            if row.state is LedgerState.REFUSED:
-                raise refusal_of(row)
-            task = task_of(row)
-            final_or_raise(task)
-        except LiangxinError as exc:
-            error = exc
+        error: LiangxinError | None = await self._conflict(request, row)
+        if error is None:
+            try:
+                if row.state is LedgerState.REFUSED:
+                    raise refusal_of(row)
+                task = task_of(row)
+                final_or_raise(task)
+            except LiangxinError as exc:
+                error = exc
         return Outcome(
             key=request.key,
             input=request.input,
@@ -386,21 +413,29 @@ class _Undecided(AsyncIterator[_Item]):
             resumed=True,
         )
 
-    def _refuse_other_input(self, request: Request, row: LedgerRow) -> None:
-        if _sha256_of(request) != row.sha256:
-            raise LedgerConflict(
-                f"the key {quoted(row.key)} is in the ledger, {row.state.value}, with another "
-                "input: give the new request a key of its own",
-                key=row.key,
-            )
+    async def _conflict(self, request: Request, row: LedgerRow) -> LedgerConflict | None:
+        """The error of a request that asks for something else than its row."""
+        about = f"the key {quoted(row.key)} is in the ledger, {row.state.value}"
+        try:
+            if await self._run.sha256_of(request) == row.sha256:
+                return None
+            said = f"{about}, with another input: give the new request a key of its own"
+            return LedgerConflict(said, key=row.key)
+        except InputError as exc:
+            said = f"{about}, and whether with this input cannot be told: {exc.message}"
+            conflict = LedgerConflict(said, key=row.key)
+            conflict.__cause__ = exc
+            return conflict
 
     def _files_of(self, row: LedgerRow) -> tuple[Path, ...]:
         """The files of an earlier run, if all of them are still there."""
         out = self._run.rules.out
         if out is None or row.state is not LedgerState.DOWNLOADED:
             return ()
-        files = tuple(out / name for name in row.files)
-        return files if all(path.is_file() for path in files) else ()
+        for name in row.files:
+            if not os.path.isfile(f"{out}/{name}"):  # a Path of it takes three times as long
+                return ()
+        return tuple(out / name for name in row.files)
 
 
 class _Source:
@@ -441,16 +476,6 @@ class _Source:
         async for each in self._trickle:
             return [_request(each)]
         return []
-
-
-def _sha256_of(request: Request) -> str | None:
-    """The hash of what is asked for; None of an input that does not say."""
-    if request.sha256 is not None:
-        return request.sha256
-    try:
-        return input_sha256(*asked_for(request.input))
-    except InputError:
-        return None
 
 
 def _request(named: object) -> Request:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import AllOrNone, AtMostTogether, Limits, documented
 from liangxin.models._words import SEED_LIMITS, Ratio
 
 _PICTURES = ("input_image", "input_image_2", "input_image_3", "input_image_4", "reference_images")
 _PICTURE = documented(
+    media="image",
     inferred=Limits(
         notes="The upstream takes base64 of JPEG, PNG or WebP, so the service probably fetches it."
     ),
@@ -40,7 +42,7 @@ class Flux2Pro(CheckedInput):
     Page: /34592186e0
     """
 
-    slug = "flux-2-pro"
+    documented_slug = "flux-2-pro"
     title = "Flux-2 - Pro Text to Image"
     kind = "image"
     family = "Flux-2"
@@ -59,13 +61,14 @@ class Flux2Pro(CheckedInput):
         default=None,
         metadata=documented(notes="Turned into a width and a height that are not published."),
     )
-    input_image: str | None = field(default=None, metadata=_PICTURE)
-    input_image_2: str | None = field(default=None, metadata=_PICTURE)
-    input_image_3: str | None = field(default=None, metadata=_PICTURE)
-    input_image_4: str | None = field(default=None, metadata=_PICTURE)
-    reference_images: Sequence[str] | None = field(
+    input_image: Media | None = field(default=None, metadata=_PICTURE)
+    input_image_2: Media | None = field(default=None, metadata=_PICTURE)
+    input_image_3: Media | None = field(default=None, metadata=_PICTURE)
+    input_image_4: Media | None = field(default=None, metadata=_PICTURE)
+    reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=documented(
+            media="image",
             min_items=0,
             max_items=4,
             notes="Web addresses. All pictures are counted together, four at most.",

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import (
     UPSTREAM,
@@ -47,7 +48,7 @@ class Gemini25FlashImagePreview(CheckedInput):
     Page: /market/google/gemini-2-5-flash-image-preview
     """
 
-    slug = "gemini-2.5-flash-image-preview"
+    documented_slug = "gemini-2.5-flash-image-preview"
     title = "Google - Gemini 2.5 Flash Image Preview"
     kind = "image"
     family = "Google"
@@ -62,9 +63,11 @@ class Gemini25FlashImagePreview(CheckedInput):
             notes="The page's sample has it.",
         )
     )
-    reference_images: Sequence[str] | None = field(
+    reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=inferred(
+            media="image",
+            data_uri="inferred",
             max_items=3,
             notes="The name is the upstream's; image_input, as for Nano Banana, is as likely. "
             "Web addresses or base64.",
@@ -83,6 +86,8 @@ _BANANA_RULES = (
     ),
 )
 _BANANA_PICTURES = documented(
+    media="image",
+    data_uri="documented",
     min_items=0,
     max_items=3,
     notes="image_input and reference_images are counted together. Web addresses ending in .png, "
@@ -120,7 +125,7 @@ class NanoBananaPro(CheckedInput):
     Page: /34592182e0
     """
 
-    slug = "nano-banana-pro"
+    documented_slug = "nano-banana-pro"
     title = "Google - Nano Banana Pro"
     kind = "image"
     family = "Google"
@@ -129,8 +134,8 @@ class NanoBananaPro(CheckedInput):
     rules = _BANANA_RULES
 
     prompt: str = field(metadata=documented(min_length=2, max_length=3000))
-    image_input: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
-    reference_images: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
+    image_input: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
+    reference_images: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
     aspect_ratio: NanoBananaRatio | None = field(default=None, metadata=_BANANA_RATIO)
     resolution: NanoBananaResolution | None = field(
         default=None,
@@ -157,7 +162,7 @@ class NanoBananaProFlash(CheckedInput):
     Page: /34592183e0
     """
 
-    slug = "nano-banana-pro-flash"
+    documented_slug = "nano-banana-pro-flash"
     title = "Google - Nano Banana Pro Flash"
     kind = "image"
     family = "Google"
@@ -166,8 +171,8 @@ class NanoBananaProFlash(CheckedInput):
     rules = _BANANA_RULES
 
     prompt: str = field(metadata=documented(min_length=2, max_length=3000))
-    image_input: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
-    reference_images: Sequence[str] | None = field(default=None, metadata=_BANANA_PICTURES)
+    image_input: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
+    reference_images: Sequence[Media] | None = field(default=None, metadata=_BANANA_PICTURES)
     aspect_ratio: NanoBananaRatio | None = field(default=None, metadata=_BANANA_RATIO)
     resolution: NanoBananaResolution | None = field(
         default=None,
@@ -219,7 +224,7 @@ class Imagen4Fast(CheckedInput):
     Page: none is known.
     """
 
-    slug = "imagen4-fast"
+    documented_slug = "imagen4-fast"
     title = "Google - imagen4-fast"
     kind = "image"
     family = "Google"
@@ -269,7 +274,7 @@ class Imagen4Ultra(CheckedInput):
     Page: /34592185e0
     """
 
-    slug = "imagen4-ultra"
+    documented_slug = "imagen4-ultra"
     title = "Google - imagen4-ultra"
     kind = "image"
     family = "Google"

@@ -7,6 +7,7 @@ from typing import get_args
 
 from attrs import field, frozen
 
+from liangxin._media import Media
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import AtMostTogether, Limits, documented, inferred
 from liangxin.models._words import (
@@ -24,6 +25,8 @@ _SAMPLED_PROMPT = documented(
     notes="The page's sample has it; that it is required and not empty follows the other models.",
 )
 _REFERENCES = inferred(
+    media="image",
+    data_uri="inferred",
     min_items=1,
     max_items=5,
     notes="The name is the upstream's; the service may call it image_input or image_urls. "
@@ -52,7 +55,7 @@ class SeedreamV45(CheckedInput):
     Page: /34591205e0
     """
 
-    slug = "seedream-v4-5"
+    documented_slug = "seedream-v4-5"
     title = "Seedream4.5 - Text to Image"
     kind = "image"
     family = "Seedream"
@@ -92,7 +95,7 @@ class SeedreamV45Edit(CheckedInput):
     Page: /market/seedream/4-5-edit-image
     """
 
-    slug = "seedream-v4-5-edit"
+    documented_slug = "seedream-v4-5-edit"
     title = "Seedream4.5 - Edit Image"
     kind = "image"
     family = "Seedream"
@@ -101,7 +104,7 @@ class SeedreamV45Edit(CheckedInput):
     rules = (AtMostTogether(("reference_images",), 5),)
 
     prompt: str = field(metadata=_SAMPLED_PROMPT)
-    reference_images: Sequence[str] = field(metadata=_REFERENCES)
+    reference_images: Sequence[Media] = field(metadata=_REFERENCES)
     aspect_ratio: RatioName | Ratio | None = field(default=None, metadata=_RATIO)
     seed: int | None = field(default=None, metadata=_SEED)
     enable_safety_checker: bool | None = field(default=None, metadata=_SAFETY)
@@ -122,7 +125,7 @@ class SeedreamV5Lite(CheckedInput):
     Page: /market/seedream/v5-lite-text-to-image
     """
 
-    slug = "seedream-v5-lite"
+    documented_slug = "seedream-v5-lite"
     title = "Seedream5.0 Lite - Text to Image"
     kind = "image"
     family = "Seedream"
@@ -140,7 +143,8 @@ class SeedreamV5LiteEdit(CheckedInput):
     """
     A picture made from others as the words say, by Seedream 5.0 Lite.
 
-    Only the title is documented.  The slug is inferred, and so is every field.
+    Only the title is documented.  The slug is not: say it by `slug=` or `models.configure`.  Every
+    field is inferred.
 
     - `prompt`: inferred, 1 to 4096 characters.
     - `reference_images`: inferred, 1 to 5.
@@ -151,15 +155,15 @@ class SeedreamV5LiteEdit(CheckedInput):
     Page: none is known.
     """
 
-    slug = "seedream-v5-lite-edit"
     slug_provenance = "inferred"
+    slug_guess = "seedream-v5-lite-edit"
     title = "Seedream5.0 Lite - Edit Image"
     kind = "image"
     family = "Seedream"
     operation = "image-edit"
 
     prompt: str = field(metadata=inferred(min_length=1, inferred=PROMPT_LIMITS))
-    reference_images: Sequence[str] = field(metadata=_REFERENCES)
+    reference_images: Sequence[Media] = field(metadata=_REFERENCES)
     aspect_ratio: RatioName | Ratio | None = field(default=None, metadata=_RATIO)
     seed: int | None = field(default=None, metadata=_SEED)
     enable_safety_checker: bool | None = field(default=None, metadata=_SAFETY)

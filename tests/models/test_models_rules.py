@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 import inspect
+import io
 import json
 import pickle
 import warnings
@@ -17,21 +18,34 @@ import attrs
 import pytest
 
 from liangxin._errors import InferredLimitWarning, InputError
+from liangxin._media import LocalMedia
+from liangxin._tasks import RawInput, Task
 from liangxin.models import (
     Flux2Pro,
     Gemini25FlashImagePreview,
     Imagen4Fast,
     Imagen4Ultra,
+    KlingV3OmniPro,
     KlingV3Pro,
+    KlingV3Std,
     NanoBananaPro,
     NanoBananaProFlash,
+    RunwayActTwo,
+    RunwayGen45TextToVideo,
     SeedreamV5Lite,
     SeedreamV5LiteEdit,
     SeedreamV45,
     SeedreamV45Edit,
+    Veo31TextToVideo,
+    Wan26TextToVideo,
+    Wan27ImageToVideo,
+    Wan27ReferenceToVideo,
+    Wan27TextToVideo,
     ZImage,
+    configure,
+    facts,
 )
-from liangxin.models._checks import CheckedInput, already_warned
+from liangxin.models._checks import _MEDIA_TAKEN, CheckedInput, already_warned
 
 PNG = "https://example.com/in/cat.png"
 INLINE = "data:image/png;base64,iVBORw0KGgo="
@@ -200,6 +214,10 @@ AT_THE_EDGE: list[tuple[Model, dict[str, Any]]] = [
     (KlingV3Pro, {"duration": "3", "cfg_scale": 0}),
     (KlingV3Pro, {"duration": "15", "cfg_scale": 1.0}),
     (KlingV3Pro, {"prompt": None, "multi_prompt": [{"prompt": TEXT}] * 6}),
+    (KlingV3Pro, {"multi_prompt": [{"duration": "7.5"}, {"duration": "7.5"}, {"duration": "?"}]}),
+    (KlingV3OmniPro, {"image_urls": [PNG] * 2, "elements": [{}] * 2}),
+    (Wan27ReferenceToVideo, {"image_urls": [PNG] * 2, "video_urls": [PNG] * 3}),
+    (Veo31TextToVideo, {"duration": 8}),
     *(
         (NanoBananaPro, {"image_input": [good]})
         for good in (
@@ -217,7 +235,7 @@ AT_THE_EDGE: list[tuple[Model, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model", "fields"), AT_THE_EDGE)
 def test_what_just_meets_a_limit_passes_in_silence(model: Model, fields: dict[str, Any]) -> None:
-    sent = model(**{"prompt": TEXT, **fields}).payload()
+    sent = model(**{"prompt": TEXT, **fields}, slug="named").payload()
     asked = {"prompt": TEXT, **fields}
     assert sent == {name: value for name, value in asked.items() if value is not None}
 
@@ -257,6 +275,12 @@ DOUBTFUL: list[tuple[Model, dict[str, Any], str]] = [
     (KlingV3Pro, {"prompt": "x" * 2501}, "prompt"),
     (KlingV3Pro, {"negative_prompt": "x" * 2501}, "negative_prompt"),
     (KlingV3Pro, {"multi_prompt": [{"prompt": TEXT}] * 7}, "multi_prompt"),
+    (KlingV3Pro, {"multi_prompt": [{"duration": "8"}] * 2}, "multi_prompt"),
+    (KlingV3OmniPro, {"image_urls": [PNG] * 2, "elements": [{}] * 3}, "elements"),
+    (Wan27ReferenceToVideo, {"image_urls": [PNG] * 3, "video_urls": [PNG] * 3}, "video_urls"),
+    (Wan27ReferenceToVideo, {"image_urls": []}, "image_urls"),
+    (Veo31TextToVideo, {"duration": 5}, "duration"),
+    (RunwayGen45TextToVideo, {"duration": -5}, "duration"),
     (KlingV3Pro, {"duration": "2"}, "duration"),
     (KlingV3Pro, {"duration": "5s"}, "duration"),
     (KlingV3Pro, {"aspect_ratio": "4:3"}, "aspect_ratio"),
@@ -269,11 +293,14 @@ DOUBTFUL: list[tuple[Model, dict[str, Any], str]] = [
 def test_a_broken_inferred_limit_warns_and_the_value_is_sent(
     model: Model, fields: dict[str, Any], field: str
 ) -> None:
-    made, said = warned(model, **{"prompt": TEXT, **fields})
+    made, said = warned(model, **{"prompt": TEXT, **fields}, slug="named")
     assert len(said) == 1
     assert said[0].startswith(f"{model.__name__}.{field}")
     assert said[0].endswith("but that is inferred, not documented: sent as it is")
     assert made.payload().get(field) == fields[field]
+    error = refused(model, **{"prompt": TEXT, **fields}, slug="named", strict=True)
+    assert error.field == field
+    assert error.message.endswith("(inferred, and refused because of strict=True)")
 
 
 def test_an_inferred_limit_is_mentioned_once_for_each_model_and_field() -> None:
@@ -308,6 +335,7 @@ def test_the_names_that_nano_banana_may_take_for_ratios_pass_in_silence() -> Non
 
 # --- types -------------------------------------------------------------------------------------
 
+MEDIA = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
 NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     # model, fields, the field blamed, what is allowed
     (ZImage, {"prompt": None}, "prompt", "a string"),
@@ -318,29 +346,43 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     (KlingV3Pro, {"duration": 5}, "duration", 'a string, so write "5"'),
     (KlingV3Pro, {"duration": 2.5}, "duration", 'a string, so write "2.5"'),
     (ZImage, {"seed": True}, "seed", "an integer"),
-    (ZImage, {"seed": "7"}, "seed", "an integer"),
-    (ZImage, {"seed": 7.0}, "seed", "an integer"),
+    (ZImage, {"seed": "seven"}, "seed", "an integer"),
+    (ZImage, {"seed": "7"}, "seed", "an integer, so write 7"),
+    (ZImage, {"seed": 7.0}, "seed", "an integer, so write 7"),
+    (ZImage, {"seed": 7.5}, "seed", "an integer"),
+    (Veo31TextToVideo, {"duration": "8"}, "duration", "an integer, so write 8"),
+    (Wan27TextToVideo, {"duration": "5"}, "duration", "an integer, so write 5"),
+    (Wan26TextToVideo, {"duration": 5}, "duration", 'a string, so write "5"'),
+    (Wan27TextToVideo, {"additional_settings": []}, "additional_settings", "a mapping"),
+    (RunwayActTwo, {"character": PNG, "reference": {}}, "character", "a mapping"),
+    (RunwayActTwo, {"character": {1: PNG}, "reference": {}}, "character", "strings as keys"),
     (ZImage, {"seed": 1 << 20000}, "seed", "integers of at most 1000 bits"),
     (ZImage, {"enable_safety_checker": 1}, "enable_safety_checker", "True or False"),
     (ZImage, {"enable_safety_checker": "true"}, "enable_safety_checker", "True or False"),
     (KlingV3Pro, {"cfg_scale": True}, "cfg_scale", "a finite number"),
-    (KlingV3Pro, {"cfg_scale": "0.5"}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": "0.5"}, "cfg_scale", "a finite number, so write 0.5"),
     (KlingV3Pro, {"cfg_scale": Fraction(1, 2)}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": float("nan")}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": float("-inf")}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": 1 << 20000}, "cfg_scale", "integers of at most 1000 bits"),
-    (
-        NanoBananaPro,
-        {"image_input": PNG},
-        "image_input",
-        "a list of strings, so write [...] around it",
+    *(
+        (
+            NanoBananaPro,
+            {"image_input": one},
+            "image_input",
+            "a list of images, so write [...] around it",
+        )
+        for one in (PNG, b"\x89PNG", Path("cat.png"), io.BytesIO(b"\x89PNG"))
     ),
-    (NanoBananaPro, {"image_input": b"\x89PNG"}, "image_input", "a list of strings"),
-    (NanoBananaPro, {"image_input": {PNG}}, "image_input", "a list of strings"),
-    (NanoBananaPro, {"image_input": iter([PNG])}, "image_input", "a list of strings"),
-    (NanoBananaPro, {"image_input": [PNG, None]}, "image_input", "strings"),
-    (NanoBananaPro, {"image_input": [Path("cat.png")]}, "image_input", "strings"),
-    (SeedreamV45Edit, {"reference_images": None}, "reference_images", "a list of strings"),
+    (NanoBananaPro, {"image_input": {PNG}}, "image_input", "a list of images"),
+    (NanoBananaPro, {"image_input": iter([PNG])}, "image_input", "a list of images"),
+    (SeedreamV45Edit, {"reference_images": None}, "reference_images", "a list of images"),
+    *(
+        (NanoBananaPro, {"image_input": [PNG, bad]}, "image_input", MEDIA)
+        for bad in (None, 7, {"url": PNG}, [PNG], Path, b"", io.StringIO(PNG), io.BytesIO())
+    ),
+    (Flux2Pro, {"input_image": [PNG]}, "input_image", MEDIA),
+    (Flux2Pro, {"input_image": 7}, "input_image", MEDIA),
     (
         KlingV3Pro,
         {"multi_prompt": {"prompt": TEXT}},
@@ -349,7 +391,8 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     ),
     (KlingV3Pro, {"multi_prompt": [TEXT]}, "multi_prompt", "mappings"),
     (KlingV3Pro, {"multi_prompt": [{1: TEXT}]}, "multi_prompt", "strings as keys"),
-    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": {1, 2}}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", _MEDIA_TAKEN),
     (KlingV3Pro, {"elements": [{"weight": float("inf")}]}, "elements", "what JSON can hold"),
 ]
 
@@ -358,7 +401,8 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
 def test_what_has_the_wrong_type_is_refused(
     model: Model, fields: dict[str, Any], field: str, allowed: str
 ) -> None:
-    error = refused(model, **{"prompt": TEXT, **fields})
+    words = {"prompt": TEXT} if "prompt" in facts(model) else {}
+    error = refused(model, **{**words, **fields}, slug="named")
     assert (error.field, error.allowed) == (field, allowed)
     assert error.message.startswith(f"{model.__name__}.{field}")
 
@@ -399,6 +443,123 @@ def test_a_missing_prompt_and_an_unknown_field_are_pythons_own_errors() -> None:
         SeedreamV45Edit(prompt=TEXT)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="promt"):
         ZImage(prompt=TEXT, promt=TEXT)  # type: ignore[call-arg]
+
+
+# --- what is on this machine ---------------------------------------------------------------------
+
+
+class Opened:
+    """A file whose every read is counted."""
+
+    def __init__(self, data: object) -> None:
+        self.data, self.reads = data, 0
+
+    def read(self, size: int = -1, /) -> Any:
+        self.reads += 1
+        data, self.data = self.data, b""
+        return data
+
+
+def test_media_are_wrapped_in_the_order_in_which_they_were_given() -> None:
+    made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png"), PNG, b"\x89PNG"])
+    assert made.image_input == (LocalMedia(Path("cat.png")), PNG, LocalMedia(b"\x89PNG"))
+    assert made.payload()["image_input"] == list(made.image_input)
+    assert Flux2Pro(prompt=TEXT, input_image=Path("cat.png")).input_image == LocalMedia(
+        Path("cat.png")
+    )
+
+
+def test_an_open_file_is_read_once_from_where_it_stands() -> None:
+    file = io.BytesIO(b"....\x89PNG")
+    file.seek(4)
+    made = NanoBananaPro(prompt=TEXT, image_input=[file])
+    assert made.image_input == (LocalMedia(b"\x89PNG"),)
+    same = attrs.evolve(made, prompt="another")
+    assert same.image_input == made.image_input
+    error = refused(NanoBananaPro, prompt=TEXT, image_input=[file])
+    assert "nothing left to read" in error.message
+    assert "pass its bytes or its path" in error.message
+
+
+def test_what_the_owner_changes_afterwards_is_not_what_was_asked_for() -> None:
+    drawn = bytearray(b"\x89PNG")
+    made = NanoBananaPro(prompt=TEXT, image_input=[drawn, memoryview(drawn)[::2]])
+    drawn[:] = b"....."
+    assert made.image_input == (LocalMedia(b"\x89PNG"), LocalMedia(b"\x89N"))
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (io.StringIO("cat"), 'open it with "rb"'),
+        (Opened("cat"), "whose read() gives str, not bytes"),
+        (Opened(None), "whose read() gives NoneType, not bytes"),
+    ],
+)
+def test_a_file_that_gives_no_bytes_is_refused_in_a_sentence(file: Any, said: str) -> None:
+    error = refused(NanoBananaPro, prompt=TEXT, image_input=[PNG, file])
+    assert error.message.startswith("NanoBananaPro.image_input[1] is a file")
+    assert said in error.message
+
+
+def test_a_closed_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(b"\x89PNG")
+    with path.open("rb") as file:
+        pass
+    assert "read of closed file" in refused(Flux2Pro, prompt=TEXT, input_image=file).message
+
+
+def test_local_media_count_as_pictures_and_have_no_suffix() -> None:
+    cat = Path("cat.of.tomorrow")
+    assert refused(NanoBananaPro, prompt=TEXT, image_input=[cat] * 4).allowed == "at most 3 items"
+    together = {"image_input": [cat, PNG], "reference_images": [cat, b"x"]}
+    assert "number of pictures to 4" in refused(NanoBananaPro, prompt=TEXT, **together).message
+    flux = {"input_image": cat, "input_image_2": b"x", "reference_images": [PNG, cat, cat]}
+    assert "number of pictures to 5" in refused(Flux2Pro, prompt=TEXT, **flux).message
+    assert refused(NanoBananaPro, prompt=TEXT, image_input=[cat, "cat.gif"]).value == "cat.gif"
+
+
+def test_inputs_with_media_are_compared_hashed_and_pickled_like_any_other() -> None:
+    made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png"), b"\x89PNG"])
+    same = NanoBananaPro(prompt=TEXT, image_input=(Path("cat.png"), bytearray(b"\x89PNG")))
+    assert {made} == {same} == {pickle.loads(pickle.dumps(made))} == {copy.deepcopy(made)}
+    assert made != NanoBananaPro(prompt=TEXT, image_input=[Path("dog.png"), b"\x89PNG"])
+
+
+def test_no_byte_of_a_picture_is_in_a_repr_or_an_error() -> None:
+    secret = b"\x89PNG" + b"SECRET" * 1000
+    made = NanoBananaPro(prompt=TEXT, image_input=[secret, Path("a" * 300)])
+    assert "SECRET" not in repr(made)
+    assert "LocalMedia(6,004 bytes)" in repr(made)
+    assert len(repr(made)) < 500
+    error = refused(NanoBananaPro, prompt=TEXT, image_input=[secret] * 4)
+    for shown in (repr(error), str(error), repr(error.value), repr(pickle.dumps(error))):
+        assert "SECRET" not in shown
+
+
+def test_an_error_that_holds_an_open_file_pickles(tmp_path: Path) -> None:
+    with (tmp_path / "cat.png").open("wb+") as file:
+        error = refused(Flux2Pro, prompt=file)
+        assert error.value is file
+        assert pickle.loads(pickle.dumps(error)).message == error.message
+
+
+def test_a_raw_input_wraps_its_media_and_names_the_field_that_it_refuses() -> None:
+    fields = {"image": Path("cat.png"), "more": [{"clip": io.BytesIO(b"abc")}], "n": (1, 2)}
+    made = RawInput("some-new-model", fields)
+    assert made.payload() == {
+        "image": LocalMedia(Path("cat.png")),
+        "more": [{"clip": LocalMedia(b"abc")}],
+        "n": (1, 2),
+    }
+    with pytest.raises(InputError, match=r"'more' of 'some-new-model' is a file with nothing left"):
+        RawInput("some-new-model", fields)
+
+
+def test_a_raw_input_without_media_stays_the_very_mapping() -> None:
+    fields = {"prompt": TEXT, "more": [{"n": (1, 2)}]}
+    assert RawInput("some-new-model", fields).input is fields
 
 
 # --- values stay as they are -------------------------------------------------------------------
@@ -469,3 +630,187 @@ def test_a_changed_copy_is_checked_again() -> None:
     assert attrs.evolve(made, resolution="4K").resolution == "4K"
     with pytest.raises(InputError):
         attrs.evolve(made, prompt="")
+
+
+# --- strictness --------------------------------------------------------------------------------
+
+
+def test_strict_leaves_what_is_allowed_alone() -> None:
+    made = ZImage(prompt=TEXT, seed=7, strict=True)
+    assert made == ZImage(prompt=TEXT, seed=7)
+    assert made.payload() == {"prompt": TEXT, "seed": 7}
+
+
+def test_not_strict_sends_whatever_json_can_carry_and_warns_of_nothing() -> None:
+    odd: dict[str, Any] = {
+        "prompt": 7,
+        "image_input": [{"url": PNG}, None],
+        "resolution": "8K",
+        "output_format": ["png", 0.5],
+    }
+    made, said = warned(NanoBananaPro, **odd, strict=False)
+    assert made.payload() == odd
+    assert said == []
+    assert NanoBananaPro(prompt=None, strict=False).payload() == {}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("odd", [{"x": b""}, {1: "x"}, float("nan"), "\ud800", 1 << 2000, {1}])
+def test_what_json_cannot_carry_is_refused_even_if_not_strict(odd: Any) -> None:
+    assert refused(ZImage, prompt=TEXT, seed=odd, strict=False).field == "seed"
+
+
+def test_strictness_is_true_false_or_none() -> None:
+    error = refused(ZImage, prompt=TEXT, strict="yes")
+    assert (error.field, error.value, error.allowed) == ("strict", "yes", "True, False or None")
+
+
+# --- further fields ----------------------------------------------------------------------------
+
+
+def test_extra_fields_go_out_after_the_declared_ones() -> None:
+    given = {"watermark": False, "tags": ["a", None]}
+    made = ZImage(prompt=TEXT, extra=given)
+    given["tags"].append("b")  # type: ignore[attr-defined]
+    assert list(made.payload().items()) == [
+        ("prompt", TEXT),
+        ("watermark", False),
+        ("tags", ["a", None]),
+    ]
+    assert made != ZImage(prompt=TEXT) == ZImage(prompt=TEXT, extra={})
+    assert {made} == {pickle.loads(pickle.dumps(made))}
+    assert "watermark" in repr(made)
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ({"seed": 7}, "which is a field of ZImage: write seed=… instead"),
+        ({7: "seed"}, "strings as keys"),
+        ({"when": {1}}, "what JSON can hold"),
+        ({"when": float("inf")}, "what JSON can hold"),
+        ([("seed", 7)], "a mapping"),
+        ("seed", "a mapping"),
+    ],
+)
+def test_extra_is_a_mapping_of_new_names_to_json(
+    extra: Any, says: str, strict: bool | None
+) -> None:
+    error = refused(ZImage, prompt=TEXT, extra=extra, strict=strict)
+    assert error.field == "extra"
+    assert error.message.startswith("ZImage.extra")
+    assert says in error.message
+
+
+# --- slugs -------------------------------------------------------------------------------------
+
+
+def test_a_model_without_a_documented_slug_says_how_to_give_one() -> None:
+    error = refused(Wan27TextToVideo, prompt=TEXT)
+    assert error.field == "slug"
+    assert error.message == (
+        "the slug of Wan27TextToVideo (WAN 2.7 - Text to Video) is not documented: say it as "
+        "Wan27TextToVideo(slug=…), or once with models.configure({models.Wan27TextToVideo: "
+        "\"…\"}); 'wan-2-7-text-to-video' is only a guess"
+    )
+    assert refused(Wan26TextToVideo, prompt=TEXT).message.endswith("there is not even a guess")
+    assert refused(Wan26TextToVideo, prompt=TEXT, strict=False).field == "slug"
+
+
+def test_a_slug_is_given_with_the_input_or_configured_once() -> None:
+    mine = Wan27TextToVideo(prompt=TEXT, slug="wan-mine")
+    assert (mine.slug, mine.payload()) == ("wan-mine", {"prompt": TEXT})
+    configure({Wan27TextToVideo: "wan-ours"})
+    ours = Wan27TextToVideo(prompt=TEXT)
+    assert ours.slug == "wan-ours"
+    assert ours != mine == attrs.evolve(ours, slug="wan-mine")
+    configure({"Wan27TextToVideo": None})
+    assert refused(Wan27TextToVideo, prompt=TEXT).field == "slug"
+
+
+def test_an_input_keeps_the_slug_that_it_was_made_with() -> None:
+    configure({Wan27TextToVideo: "wan-then"})
+    made = Wan27TextToVideo(prompt=TEXT)
+    sent = pickle.dumps(made)
+    configure({Wan27TextToVideo: "wan-now"})
+    assert made.slug == pickle.loads(sent).slug == attrs.evolve(made, seed=7).slug == "wan-then"
+    assert "wan-then" in repr(made)
+    assert len({made, pickle.loads(sent), Wan27TextToVideo(prompt=TEXT)}) == 2
+
+
+def test_a_documented_slug_can_be_replaced() -> None:
+    assert ZImage(prompt=TEXT).slug == "z-image"
+    assert ZImage(prompt=TEXT, slug="z-image-v2").slug == "z-image-v2"
+    configure({ZImage: "z-image-v3"})
+    assert ZImage(prompt=TEXT).slug == "z-image-v3"
+    for slug in ("z-image", "z-image-v3"):
+        assert asked(slug, {"prompt": TEXT}).input() == ZImage(prompt=TEXT, slug=slug)
+
+
+@pytest.mark.parametrize("slug", ["", "  ", 7, ["wan"]])
+def test_a_slug_is_text(slug: Any) -> None:
+    assert refused(Wan27TextToVideo, prompt=TEXT, slug=slug).field == "slug"
+    with pytest.raises(InputError, match="slug must be a model's name"):
+        configure({Wan27TextToVideo: slug})
+
+
+@pytest.mark.parametrize("key", ["Wan27TextToVideos", "wan-2-7-text-to-video", RawInput, 7])
+def test_only_models_are_configured_and_all_of_them_or_none(key: Any) -> None:
+    with pytest.raises(InputError, match="is no model") as caught:
+        configure({Wan26TextToVideo: "wan26", key: "wan27"})
+    assert caught.value.field == "slugs"
+    assert refused(Wan26TextToVideo, prompt=TEXT).field == "slug"
+
+
+# --- back from a task --------------------------------------------------------------------------
+
+
+def asked(slug: str, fields: Any) -> Task:
+    return Task(id="t", model=slug, param={"model": slug, "input": fields})
+
+
+def test_a_task_gives_back_the_input_that_made_it() -> None:
+    made = ZImage(prompt=TEXT, seed=7, extra={"watermark": False})
+    back = asked("z-image", {"prompt": TEXT, "seed": 7, "watermark": False}).input()
+    assert back == made
+    assert isinstance(back, ZImage)
+    assert attrs.evolve(back, strict=None, seed=8).payload()["seed"] == 8
+
+
+def test_what_the_service_took_is_given_back_without_a_word_whatever_we_think_of_it() -> None:
+    fields = {"image_urls": [PNG], "seed": -1, "aspect_ratio": "5:4", "prompt": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        back = asked("seedream-v4-5-edit", fields).input()
+    assert isinstance(back, SeedreamV45Edit)
+    assert back.payload() == {"aspect_ratio": "5:4", "seed": -1, "image_urls": [PNG]}
+    assert back.extra == {"image_urls": (PNG,)}
+
+
+def test_a_task_knows_configured_slugs_and_guesses_and_leaves_the_rest_raw() -> None:
+    fields = {"prompt": TEXT}
+    assert asked("wan27", fields).input() == RawInput("wan27", fields)
+    configure({Wan27TextToVideo: "wan27"})
+    assert asked("wan27", fields).input() == Wan27TextToVideo(slug="wan27", prompt=TEXT)
+    assert asked("kling-v3-std", fields).input() == KlingV3Std(slug="kling-v3-std", prompt=TEXT)
+    endless = {"prompt": "\ud800"}
+    assert asked("z-image", endless).input() == RawInput("z-image", endless)
+
+
+def test_of_two_models_with_one_slug_a_task_is_the_one_that_fits() -> None:
+    configure({"Wan27TextToVideo": "wan", "Wan27ImageToVideo": "wan"})
+    assert isinstance(asked("wan", {"prompt": TEXT}).input(), Wan27TextToVideo)
+    assert isinstance(asked("wan", {"start_image_url": PNG}).input(), Wan27ImageToVideo)
+
+
+@pytest.mark.parametrize(
+    "param",
+    [None, {}, {"input": {"prompt": TEXT}}, {"model": "z-image"}, {"model": 7, "input": {}}],
+)
+def test_a_task_of_which_the_service_kept_nothing_gives_nothing_back(param: Any) -> None:
+    assert Task(id="t", param=param).input() is None
+
+
+def test_a_task_whose_param_names_no_model_has_its_own() -> None:
+    task = Task(id="t", model="z-image", param={"input": {"prompt": TEXT}})
+    assert task.input() == ZImage(prompt=TEXT)

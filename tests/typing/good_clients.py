@@ -5,10 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
-from typing import assert_type
+from typing import BinaryIO, assert_type
 
 import httpx
+from obstore.store import S3Store
 
 from liangxin import (
     AsyncClient,
@@ -24,6 +26,7 @@ from liangxin import (
     outcomes_to_rows,
 )
 from liangxin.models import KlingV3Pro, ZImage
+from liangxin.uploads import ObstoreUploader, Uploader
 
 POSTER = ZImage(prompt="a lighthouse in fog")
 OTHER = RawInput("some-new-model", {"prompt": "a lighthouse in fog"})
@@ -44,6 +47,18 @@ def options() -> Client:
         verify=ssl.create_default_context(),
         transport=httpx.AsyncHTTPTransport(),
     )
+
+
+async def shelved(name: str, stream: BinaryIO, media_type: str, size: int) -> str:
+    return f"https://shelf.example.com/{name}"
+
+
+def uploaders(store: S3Store) -> list[Client]:
+    def shelve(name: str, data: BinaryIO, kind: str, length: int) -> str:
+        return f"https://shelf.example.com/{name}"
+
+    bucket: Uploader = ObstoreUploader(store, prefix="in/", expires=timedelta(hours=1))
+    return [Client(uploader=each, max_data_uri=0) for each in (shelve, shelved, bucket)]
 
 
 def blocking(folder: Path) -> None:

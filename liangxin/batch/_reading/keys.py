@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import cast
 
 from attrs import Factory, define
 
+from liangxin._contents import Contents
 from liangxin._errors import InputError
+from liangxin._media import LocalMedia, Unfit, local_in, replaced
 from liangxin._tasks import ModelInput
 from liangxin._text import quoted
 from liangxin.batch._reading.errors import refused
@@ -25,8 +28,22 @@ class Keys:
 
     unit: str
     repeated: int = 0
+    _contents: Contents = Factory(Contents)
     _seen: dict[bytes, bytes] = Factory(dict)
     _times: dict[bytes, int] = Factory(dict)
+
+    def digest_of(self, input: ModelInput) -> bytes:
+        """The hash of the model and its input: `ledger.input_sha256`, as bytes."""
+        fields = input.payload()
+        if local_in(fields):
+            fields = cast("dict[str, object]", replaced(fields, self._identity))
+        return bytes.fromhex(input_sha256(input.slug, fields))
+
+    def _identity(self, media: LocalMedia) -> str:
+        try:
+            return self._contents.look(media).identity
+        except Unfit as exc:
+            raise InputError(f"{media!r} {exc}", value=media, allowed="a file with bytes") from exc
 
     def key(self, id: object, digest: bytes, line: int) -> str:
         """The key of a request, given the hash of its input."""
@@ -52,11 +69,6 @@ class Keys:
                 allowed="an id of its own for each input",
             )
         self.repeated += 1
-
-
-def digest_of(input: ModelInput) -> bytes:
-    """The hash of the model and its input: `ledger.input_sha256`, as bytes."""
-    return bytes.fromhex(input_sha256(input.slug, input.payload()))
 
 
 def _key(id: object) -> str:

@@ -61,6 +61,11 @@ class Place:
         raise refused("path", source, "a path, '-' or an open stream")
 
     @property
+    def folder(self) -> Path:
+        """Where names in it begin: the folder of the file; of a stream, the current one."""
+        return Path() if self.path is None else self.path.parent
+
+    @property
     def is_rereadable(self) -> bool:
         """Whether opening it again begins at its beginning."""
         return self.path is not None and self.path.is_file()
