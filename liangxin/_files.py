@@ -20,7 +20,9 @@ import httpx
 from attrs import frozen
 
 from liangxin._addresses import MayPass
+from liangxin._endings import CLIPS, PICTURES, media_type
 from liangxin._errors import Corrupt, DownloadError, Truncated
+from liangxin._media import media_type_of
 from liangxin._text import printable
 from liangxin._whole import is_whole
 from liangxin.ledger._lock import try_lock
@@ -148,7 +150,9 @@ class Part:
         """Make it the file that it was to become, durably, and say what that holds."""
         path = self._folder / f"{self._label}.{ending}"
         await self._in_thread(self._publish, path)
-        return SavedFile(path, self._hash.hexdigest(), self.size, MEDIA_TYPES[ending])
+        kind = media_type(path.name)
+        assert kind is not None
+        return SavedFile(path, self._hash.hexdigest(), self.size, kind)
 
     async def discard(self) -> None:
         """Remove what is there, unless it was published."""
@@ -274,43 +278,13 @@ def _sync_folder(folder: Path) -> None:
 
 # --- kinds -------------------------------------------------------------------------------------
 
-MEDIA_TYPES: Final = {
-    "avif": "image/avif",
-    "gif": "image/gif",
-    "heic": "image/heic",
-    "jpg": "image/jpeg",
-    "mov": "video/quicktime",
-    "mp4": "video/mp4",
-    "png": "image/png",
-    "webm": "video/webm",
-    "webp": "image/webp",
-}
-"""The media type of each ending."""
-_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"qt  ": "mov"}
+_ENDING_OF = {kind: ending for ending, kind in (PICTURES | CLIPS).items() if ending != ".jpeg"}
 
 
 def media_ending(head: bytes) -> str | None:
     """The file name ending for bytes that begin like this; None if no picture or clip does."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpg"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[4:8] == b"ftyp" and len(head) >= 12:
-        return _brand_ending(head)
-    if head.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in head:
-        return "webm"
-    return None
-
-
-def _brand_ending(head: bytes) -> str:
-    brand = head[8:12]
-    if brand in (b"mif1", b"msf1"):  # any still or sequence: the compatible brands say which
-        return "avif" if b"avif" in head[16:] or b"avis" in head[16:] else "heic"
-    return _BRANDS.get(brand, "mp4")
+    ending = _ENDING_OF.get(media_type_of(head) or "")
+    return None if ending is None else ending.removeprefix(".")
 
 
 def ending_of_head(part: Part, shown: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liangxin._errors import AmbiguousCreate, APIError, DownloadError, TaskFailed
+from liangxin._outcomes import money_of
 from liangxin._tasks import Outcome, Task
 
 if TYPE_CHECKING:
@@ -102,29 +103,28 @@ def line_of(outcome: Outcome, folder: Path | None) -> dict[str, object]:
     if outcome.error is None and task is not None:
         files = [path.name if folder else str(path) for path in outcome.files]
         return line | {"files": files, "urls": list(task.urls)}
-    money, what_now = _meaning(outcome)
     return line | {
         "error": type(outcome.error).__name__,
         "message": str(outcome.error),
-        "money": money,
-        "what_now": what_now,
+        "money": money_of(outcome),
+        "what_now": _what_now(outcome),
     }
 
 
-def _meaning(outcome: Outcome) -> tuple[str, str]:
-    """What an error says about money, and what can be done about it."""
+def _what_now(outcome: Outcome) -> str:
+    """What can be done about an error."""
     error = outcome.error
     if isinstance(error, AmbiguousCreate):
-        return "maybe paid", (
+        return (
             "look for it at the service; then `liangxin ledger attach` its task, `resend` it "
             "(which may pay twice), or `abandon` it"
         )
     if isinstance(error, TaskFailed):
-        return "paid", "run again with --retry-failed to create it anew, which is paid again"
+        return "run again with --retry-failed to create it anew, which is paid again"
     if isinstance(error, DownloadError):
-        return "paid", "run the batch again: the result is fetched, not created again"
+        return "run the batch again: the result is fetched, not created again"
     if outcome.task is not None:
-        return "paid", "run the batch again: it is waited for, not created again"
+        return "run the batch again: it is waited for, not created again"
     if isinstance(error, APIError):
-        return "refused", "mend what the message says and run again with --retry-failed"
-    return "nothing", "mend what the message says and run the batch again"
+        return "mend what the message says and run again with --retry-failed"
+    return "mend what the message says and run the batch again"

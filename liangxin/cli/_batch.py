@@ -91,6 +91,7 @@ def perform(
             anyio.run(run.main, requests, connection, rules)
     except InputError as error:
         raise click.UsageError(str(error)) from error
+    run.show(ledger)
     run.conclude()
     return run.exit_code
 
@@ -137,6 +138,7 @@ class _Run:
     doubts: list[str] = field(factory=list)
     refused_us: bool = False
     is_interrupted: bool = False
+    page: Path | None = None
     client: AsyncClient | None = None
 
     async def main(
@@ -186,6 +188,15 @@ class _Run:
             return AUTH
         return OK if self.report.ok and not self.report.bad_lines else SOME
 
+    def show(self, ledger: Path | None) -> None:
+        """Write the contact sheet of all that is on record, this run's and earlier ones'."""
+        if self.out is None:
+            return
+        try:
+            self.page = liangxin.contact_sheet(self.out, ledger=ledger)
+        except (liangxin.LiangxinError, OSError) as error:  # what was paid for is safe all the same
+            _say(f"The contact sheet could not be written: {printable(error, 300)}")
+
     def conclude(self) -> None:
         """The last word."""
         if self.form == "json":
@@ -224,7 +235,7 @@ class _Run:
         if report.stopped:
             yield f"Stopped: {printable(report.stopped, 400)}"
         if self.out is not None:
-            yield f"Results: {self.out}"
+            yield f"Results: {self.page or self.out}"
 
 
 def _of(count: int, what: str) -> str:

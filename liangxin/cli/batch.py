@@ -33,7 +33,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder for the results, results.jsonl and errors.jsonl.",
+    help="Folder for the results, results.jsonl, errors.jsonl and index.html to look at.",
 )
 @click.option(
     "--ledger",
