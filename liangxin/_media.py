@@ -92,8 +92,7 @@ class LocalMedia:
             return repr(self.source.name)
         if isinstance(self.source, bytes):
             return f"{len(self.source):,} bytes"
-        width, height = self.source.size
-        return f"an image of {width}x{height}, {self.source.mode}"
+        return f"an image of {self.source.size}, {self.source.mode}"
 
 
 Media: TypeAlias = (

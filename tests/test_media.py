@@ -490,11 +490,22 @@ async def test_all_who_wait_for_an_upload_that_fails_are_told(
     async with client_of(uploader=shelf) as client, client.run_many(posters) as outcomes:
         errors = [outcome.error async for outcome in outcomes]
     assert all(isinstance(error, liangxin.NotSent) for error in errors)
+    assert len({id(error) for error in errors}) == 5
     assert (len(errors), len(shelf.names), len(emulator.requests)) == (5, 1, 0)
 
 
 @virtual
-@pytest.mark.parametrize("answer", [None, b"https://example.com/a.png", "s3://pictures/a.png", ""])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"https://example.com/a.png",
+        "s3://pictures/a.png",
+        "",
+        "https://example.com/\ud800.png",
+        "https://example.com/a.png\n",
+    ],
+)
 async def test_an_uploader_that_returns_no_web_address_is_told_so(
     emulator: Emulator, client_of: Clients, answer: Any
 ) -> None:
@@ -502,6 +513,18 @@ async def test_an_uploader_that_returns_no_web_address_is_told_so(
         with pytest.raises(liangxin.NotSent, match="where a web address belongs"):
             await client.create_task(Flux2Pro(prompt=TEXT, input_image=PNG))
     assert not emulator.requests
+
+
+@virtual
+async def test_an_uploader_whose_lifetime_is_none_is_told_so(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    shelf: Any = Shelf(expires=3600)  # type: ignore[arg-type]  # the point
+    async with client_of(uploader=shelf) as client:
+        with pytest.raises(liangxin.NotSent, match="could not be uploaded"):
+            await client.create_task(Flux2Pro(prompt=TEXT, input_image=PNG))
+        await client.create_task(ZImage(prompt=TEXT))  # the client lives
+    assert len(emulator.charges) == 1
 
 
 @virtual
