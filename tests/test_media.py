@@ -141,6 +141,33 @@ def test_the_blocking_client_sends_pictures_too(server: Emulator, options_of: Op
 
 
 @virtual
+async def test_an_image_is_looked_at_and_encoded_beside_the_event_loop(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    threads = set()
+
+    class Watched:
+        mode, size, image = "RGB", (20, 10), Image.new("RGB", (20, 10), "red")
+
+        def tobytes(self) -> bytes:
+            threads.add(threading.get_ident())
+            return self.image.tobytes()
+
+        def convert(self, mode: str, /) -> Any:
+            raise AssertionError("RGB needs no conversion")
+
+        def save(self, fp: io.BytesIO, /, format: str, *, quality: int = 0) -> None:
+            threads.add(threading.get_ident())
+            self.image.save(fp, format)
+
+    async with client_of() as client:
+        await client.create_task(NanoBananaPro(prompt=TEXT, image_input=[Watched()]))
+    assert inputs_of(emulator)[0]["image_input"] == [inline(PNG)]
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+@virtual
 async def test_a_text_that_looks_like_a_stand_in_stays_a_text(
     emulator: Emulator, client_of: Clients
 ) -> None:
