@@ -73,12 +73,13 @@ def _lowest(requirement: Requirement) -> str:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, the floors of the house, and whether the generated client is up to date."""
+    """Style, the floors of the house, and whether what is generated is up to date."""
     _install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
     session.run("python", "-m", "liangxin._tools.generate_sync", "--check")
+    session.run("python", "-m", "liangxin._tools.generate_models", "--check")
 
 
 @nox.session
@@ -91,9 +92,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write liangxin/_sync.py anew from liangxin/_client.py."""
+    """Write liangxin/_sync.py anew from liangxin/_client.py, and docs/models/ from the models."""
     _install(session, "lint")
     session.run("python", "-m", "liangxin._tools.generate_sync")
+    session.run("python", "-m", "liangxin._tools.generate_models")
 
 
 @nox.session(name="format")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
@@ -70,6 +71,23 @@ class Task:
         """Whether the task has ended, well or not."""
         return self.state.is_final
 
+    def input(self) -> ModelInput | None:
+        """
+        Return what was asked for, by what the service kept of it (`param`); None if that is none.
+
+        An input of the class in `liangxin.models` that has the task's slug, documented, configured
+        or guessed; else a `RawInput`.  It is as it was sent, so checked by nobody (`strict=False`),
+        and what the class has no field for is in its `extra`.  `attrs.evolve(input, strict=None)`
+        makes one that is checked.
+        """
+        asked = self.param or {}
+        slug, fields = asked.get("model", self.model), asked.get("input")
+        if not isinstance(slug, str) or not slug.strip() or not isinstance(fields, Mapping):
+            return None
+        # By name, when it is asked for: values do not depend on the models, nor wait for them.
+        made: ModelInput = import_module("liangxin.models._known").input_of(slug, fields)
+        return made
+
 
 class ModelInput:
     """
@@ -78,7 +96,7 @@ class ModelInput:
     The classes in `liangxin.models` are the documented models; `RawInput` is any other.
     """
 
-    slug: ClassVar[str]
+    slug: str
     """The value that goes out as `model`."""
     kind: ClassVar[Kind]
     """What comes back: an image or a video."""
@@ -106,16 +124,11 @@ class RawInput(ModelInput):
     `uploader`, and its web address is sent.
     """
 
-    slug: str = field()  # type: ignore[misc]  # a constant of the class elsewhere, a value here
+    slug: str = field()
     input: Mapping[str, object] = field(hash=False)
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.slug, str) or not self.slug.strip():
-            raise InputError(
-                f"slug must be a model's name, not {quoted(self.slug)}",
-                field="slug",
-                value=self.slug,
-            )
+        checked_slug(self.slug)
         if not isinstance(self.input, Mapping):
             raise InputError(
                 f"input must be a mapping of fields, not {type(self.input).__name__}",
@@ -212,6 +225,15 @@ class Stats:
     def looks_per_task(self) -> float | None:
         """Looks for each task that was found ended; None before the first."""
         return self.looks / self.found if self.found else None
+
+
+def checked_slug(slug: object) -> str:
+    """The slug itself, if it can be the name of a model."""
+    if not isinstance(slug, str) or not slug.strip():
+        raise InputError(
+            f"slug must be a model's name, not {quoted(slug)}", field="slug", value=slug
+        )
+    return slug
 
 
 def task_id(task: Task | str) -> str:

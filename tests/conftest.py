@@ -61,6 +61,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": factory} if factory else {}
 
 
+@pytest.fixture(autouse=True)
+def _forget_configured_slugs() -> Iterator[None]:
+    """What a test tells the process about slugs ends with it."""
+    yield
+    liangxin.models.configure(dict.fromkeys(liangxin.models.__all__))
+
+
 @pytest.fixture
 def emulator() -> Emulator:
     """The service in process, on the clock of the test: for `virtual_time`."""

@@ -18,16 +18,25 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from liangxin import InferredLimitWarning, InputError
+from liangxin import InferredLimitWarning, InputError, models
 from liangxin._tasks import RawInput
 from liangxin.batch import BadLine, Request, UnknownModelWarning, check, read
 from liangxin.batch._reading.places import LONGEST_LINE
 from liangxin.batch._reading.reader import already_warned
-from liangxin.models import Flux2Pro, KlingV3Pro, NanoBananaPro, SeedreamV5LiteEdit, ZImage
+from liangxin.models import (
+    Flux2Pro,
+    KlingV3Pro,
+    NanoBananaPro,
+    SeedreamV5LiteEdit,
+    Wan27ImageToVideo,
+    Wan27TextToVideo,
+    ZImage,
+)
 from liangxin.models._checks import CheckedInput
 
 FOG = "a lighthouse in fog"
@@ -242,7 +251,8 @@ def test_an_unknown_model_passes_with_one_warning(lines: Any) -> None:
         ("nanobanana-pro-flash", "nano-banana-pro-flash"),
         ("seedream-4-5", "seedream-v4-5"),
         ("seedream-v4.5-edit", "seedream-v4-5-edit"),
-        ("SeedreamV5LiteEdits", "seedream-v5-lite-edit"),
+        ("SeedreamV5LiteEdits", "SeedreamV5LiteEdit"),
+        ("wan-27-text-to-video", "Wan27TextToVideo"),
         ("flux2-pro", "flux-2-pro"),
         ("kling-v3-pr", "kling-v3-pro"),
     ],
@@ -260,12 +270,37 @@ def test_a_slip_in_the_name_of_a_model_is_an_error_that_names_it(
 
 @pytest.mark.parametrize(
     "other",
-    ["flux-3-pro", "seedream-v4-0", "kling-v3-omni-pro", "kling-v3-std", "seedream-v4-5-pro", "万"],
+    ["flux-3-pro", "seedream-v4-0", "kling-v3-ultra-pro", "veo-3-1", "seedream-v4-5-pro", "万"],
 )
 def test_another_number_or_word_is_another_model_and_not_a_slip(lines: Any, other: str) -> None:
     with pytest.warns(UnknownModelWarning):
         [made] = inputs(lines({"model": other, "input": {"prompt": FOG}}))
     assert made == RawInput(other, {"prompt": FOG})
+
+
+def test_a_slug_that_is_not_documented_is_given_by_the_line_or_configured(lines: Any) -> None:
+    fields = {"prompt": FOG, "duration": 5}
+    by_name = lines({"model": "Wan27TextToVideo", "input": fields})
+    error = refused(by_name)
+    assert "the slug of Wan27TextToVideo (WAN 2.7 - Text to Video) is not documented" in str(error)
+    assert error.field == "slug"
+    with pytest.raises(InputError, match="the slug of Wan27TextToVideo"):
+        read("none.jsonl", model=Wan27TextToVideo)
+    [named] = inputs(lines({"model": "wan-2-7-text-to-video", "input": fields}))
+    assert named == Wan27TextToVideo(slug="wan-2-7-text-to-video", prompt=FOG, duration=5)
+    models.configure({Wan27TextToVideo: "wan27"})
+    by_slug = lines({"model": "wan27", "input": fields})
+    assert inputs(by_slug) == inputs(by_name) == [attrs.evolve(named, slug="wan27")]
+
+
+def test_a_slug_that_several_models_go_by_needs_the_name_of_a_class(lines: Any) -> None:
+    models.configure({"Wan27TextToVideo": "wan", "Wan27ImageToVideo": "wan"})
+    error = refused(lines({"model": "wan", "input": {"prompt": FOG}}))
+    assert error.allowed.endswith("go by it: Wan27TextToVideo or Wan27ImageToVideo")
+    [made] = inputs(lines({"model": "Wan27ImageToVideo", "input": {"prompt": FOG}}))
+    assert (type(made), made.slug) == (Wan27ImageToVideo, "wan")
+    [raw] = inputs(lines({"model": "wan", "raw": True, "input": {"prompt": FOG}}))
+    assert raw == RawInput("wan", {"prompt": FOG})
 
 
 def test_raw_sends_the_fields_of_a_known_model_unchecked_and_without_a_warning(lines: Any) -> None:
@@ -303,8 +338,8 @@ def test_a_misspelt_field_is_an_error_that_names_the_nearest(lines: Any) -> None
 
 
 def test_a_required_field_that_is_missing_is_an_error(lines: Any) -> None:
-    error = refused(lines({"model": "SeedreamV5LiteEdit", "input": {"prompt": FOG}}))
-    assert "SeedreamV5LiteEdit.reference_images is missing" in str(error)
+    error = refused(lines({"model": "SeedreamV45Edit", "input": {"prompt": FOG}}))
+    assert "SeedreamV45Edit.reference_images is missing" in str(error)
     assert error.field == "reference_images"
 
 
@@ -1120,6 +1155,22 @@ FIELDS: dict[type[CheckedInput], st.SearchStrategy[dict[str, Any]]] = {
     ),
     NanoBananaPro: st.fixed_dictionaries({"prompt": texts}, optional={"image_input": addresses}),
     SeedreamV5LiteEdit: st.fixed_dictionaries({"prompt": texts, "reference_images": addresses}),
+    Wan27TextToVideo: st.fixed_dictionaries(
+        {"prompt": texts},
+        optional={
+            "seed": st.integers(0, 9),
+            "additional_settings": st.fixed_dictionaries(
+                {"words": texts, "watermark": st.booleans()}
+            ),
+        },
+    ),
+}
+SLUGS: dict[type[CheckedInput], str] = {
+    ZImage: "z-image",
+    KlingV3Pro: "kling-v3-pro",
+    NanoBananaPro: "nano-banana-pro",
+    SeedreamV5LiteEdit: "seedream-v5-lite-edit",
+    Wan27TextToVideo: "wan-2-7-text-to-video",
 }
 
 
@@ -1130,7 +1181,7 @@ def requests(draw: st.DrawFn) -> list[tuple[str | None, CheckedInput]]:
     for number in range(draw(st.integers(1, 6))):
         model = draw(st.sampled_from(list(FIELDS)))
         key = draw(st.none() | st.just(f"key {number}"))
-        made.append((key, model(**draw(FIELDS[model]))))
+        made.append((key, model(**draw(FIELDS[model]), slug=SLUGS[model])))
     return made
 
 

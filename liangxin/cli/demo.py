@@ -1,4 +1,4 @@
-"""`liangxin demo`: all twelve models at once, on a service of its own."""
+"""`liangxin demo`: twelve models at once, on a service of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from liangxin.cli._app import Interrupted
 )
 def demo(out: Path, opens: bool, seed: int) -> None:
     """
-    Put all twelve models to work for ten seconds, at no cost.
+    Put twelve models to work for ten seconds, at no cost.
 
     Starts an emulator of the Market, creates one task for each model, waits for all of them at
     once, downloads what they made, and compares what was created with what the books say was

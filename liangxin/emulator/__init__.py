@@ -14,12 +14,14 @@ except ImportError as error:
     raise ImportError('the emulator needs an extra: pip install "liangxin[emulator]"') from error
 
 from liangxin.emulator._books import Charge, Delivery, SeenRequest
+from liangxin.emulator._catalogue import GUESSED_SLUGS
 from liangxin.emulator._emulator import Emulator
 from liangxin.emulator._faults import Fault
 from liangxin.emulator._server import run
 from liangxin.emulator._tasks import TaskRecord
 
 __all__ = [
+    "GUESSED_SLUGS",
     "Charge",
     "Delivery",
     "Emulator",

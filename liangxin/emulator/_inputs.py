@@ -1,8 +1,7 @@
 """
-What each of the 12 models of the seed pages accepts in `input`: a table, read from the pages.
+What each of the 35 models accepts in `input`: a table, read from the pages and the upstream's.
 
-Written separately from the client's model classes on purpose.  For the other models only the
-prompt is checked (`_orders.py`); their pages state no rules.
+Written separately from the client's model classes on purpose.
 """
 
 from __future__ import annotations
@@ -13,9 +12,12 @@ from liangxin.emulator._rules import (
     Images,
     ModelRules,
     Number,
+    Object,
     Objects,
     Rule,
+    Seconds,
     Text,
+    Texts,
 )
 
 RATIO_NAMES = {
@@ -112,23 +114,245 @@ def _flux() -> ModelRules:
     )
 
 
+# --- video, of which hardly anything is documented ---------------------------------------------
+
+_ONE = Images(single=True)
+_CLIP = Images(single=True, of="video")
+_SOUND = Images(single=True, of="audio")
+_ANY = Number()
+_CFG = Number(0, 1, upstream=True, fractions=True)
+_KLING_SECONDS = Choice(tuple(str(seconds) for seconds in range(3, 16)), upstream=True)
+_OMNI_RATIO = Choice(("auto", "16:9", "9:16", "1:1"), upstream=True)
+_KLING_PROMPT = Text(0, 2500, upstream=True)
+
+
 def _kling() -> ModelRules:
     return ModelRules(
         Text(1, 2500, upstream=True),
         {
-            "multi_prompt": Objects(6),
+            "multi_prompt": Objects(6, seconds=15),
             "multi_shot": _FLAG,
             "shot_type": Choice(("customize", "intelligent"), upstream=True),
-            "start_image_url": Images(single=True),
-            "end_image_url": Images(single=True),
+            "start_image_url": _ONE,
+            "end_image_url": _ONE,
             "elements": Objects(),
             "generate_audio": _FLAG,
             "aspect_ratio": Choice(("16:9", "9:16", "1:1"), upstream=True),
-            "duration": Choice(tuple(str(seconds) for seconds in range(3, 16)), upstream=True),
-            "negative_prompt": Text(0, 2500, upstream=True),
-            "cfg_scale": Number(0, 1, upstream=True, fractions=True),
+            "duration": _KLING_SECONDS,
+            "negative_prompt": _KLING_PROMPT,
+            "cfg_scale": _CFG,
         },
         instead_of="multi_prompt",
+        upstream=True,
+    )
+
+
+def _kling_omni() -> ModelRules:
+    return ModelRules(
+        Text(1, 2500, upstream=True),
+        {
+            "multi_prompt": Texts(6),
+            "shot_type": Choice(("customize",), upstream=True),
+            "image_url": _ONE,
+            "start_image_url": _ONE,
+            "end_image_url": _ONE,
+            "image_urls": Images(),
+            "elements": Objects(),
+            "generate_audio": _FLAG,
+            "aspect_ratio": _OMNI_RATIO,
+            "duration": _KLING_SECONDS,
+        },
+        instead_of="multi_prompt",
+        pictures=("image_urls", "elements"),
+        at_most=4,
+        upstream=True,
+    )
+
+
+def _kling_video_reference() -> ModelRules:
+    return ModelRules(
+        _KLING_PROMPT,
+        {
+            "video_url": _CLIP,
+            "image_url": _ONE,
+            "duration": _KLING_SECONDS,
+            "aspect_ratio": _OMNI_RATIO,
+            "cfg_scale": _CFG,
+            "negative_prompt": _KLING_PROMPT,
+        },
+        needs_prompt=False,
+        required=("video_url",),
+        upstream=True,
+    )
+
+
+def _kling_motion_control() -> ModelRules:
+    return ModelRules(
+        _KLING_PROMPT,
+        {
+            "image_url": _ONE,
+            "video_url": _CLIP,
+            "character_orientation": Choice(("video", "image"), upstream=True),
+            "cfg_scale": _CFG,
+        },
+        needs_prompt=False,
+        required=("image_url", "video_url"),
+        upstream=True,
+    )
+
+
+_WAN_27: dict[str, Rule] = {
+    "negative_prompt": Text(0, 500, upstream=True),
+    "resolution": Choice(("720P", "1080P"), upstream=True),
+    "seed": _ANY,
+    "additional_settings": Object(),
+}
+_WAN_RATIO = Choice(("16:9", "9:16", "1:1", "4:3", "3:4"), upstream=True)
+
+
+def _wan_27_text() -> ModelRules:
+    more: dict[str, Rule] = {
+        "aspect_ratio": _WAN_RATIO,
+        "duration": Number(2, 15, upstream=True),
+        "audio_url": _SOUND,
+    }
+    return ModelRules(Text(1, 5000, upstream=True), _WAN_27 | more, upstream=True)
+
+
+def _wan_27_image() -> ModelRules:
+    more: dict[str, Rule] = {
+        "start_image_url": _ONE,
+        "end_image_url": _ONE,
+        "video_url": _CLIP,
+        "audio_url": _SOUND,
+        "duration": Number(2, 15, upstream=True),
+    }
+    return ModelRules(Text(), _WAN_27 | more, needs_prompt=False, upstream=True)
+
+
+def _wan_27_references() -> ModelRules:
+    more: dict[str, Rule] = {
+        "image_urls": Images(),
+        "video_urls": Images(of="video"),
+        "reference_voice": Text(),
+        "start_image_url": _ONE,
+        "aspect_ratio": _WAN_RATIO,
+        "duration": Number(2, 10, upstream=True),
+    }
+    return ModelRules(
+        Text(1, 5000, upstream=True),
+        _WAN_27 | more,
+        pictures=("image_urls", "video_urls"),
+        at_most=5,
+        at_least=1,
+        upstream=True,
+    )
+
+
+def _wan_26(*required: str) -> ModelRules:
+    small = ("1280*720", "720*1280", "960*960", "1088*832", "832*1088")
+    large = ("1920*1080", "1080*1920", "1440*1440", "1632*1248", "1248*1632")
+    return ModelRules(
+        Text(1),
+        {
+            "image": _ONE,
+            "duration": Choice(("5", "10", "15"), upstream=True),
+            "size": Choice((*small, *large), upstream=True),
+            "enable_prompt_expansion": _FLAG,
+            "negative_prompt": Text(),
+            "seed": _ANY,
+            "shot_type": Choice(("single", "multi"), upstream=True),
+        },
+        required=required,
+        upstream=True,
+    )
+
+
+def _seedance(*required: str) -> ModelRules:
+    return ModelRules(
+        Text(1),
+        {
+            "image": _ONE,
+            "aspect_ratio": Text(),
+            "duration": Number(4, 12, upstream=True),
+            "generate_audio": _FLAG,
+            "camera_fixed": _FLAG,
+            "seed": Number(low=-1, upstream=True),
+        },
+        required=required,
+        upstream=True,
+    )
+
+
+def _veo(*required: str) -> ModelRules:
+    return ModelRules(
+        Text(1),
+        {
+            "image": _ONE,
+            "negative_prompt": Text(),
+            "resolution": Choice(("720p", "1080p", "4k"), upstream=True),
+            "aspect_ratio": Choice(("16:9", "9:16"), upstream=True),
+            "duration": Seconds((4, 6, 8)),
+            "generate_audio": _FLAG,
+            "seed": _ANY,
+        },
+        required=required,
+        upstream=True,
+    )
+
+
+def _veo_references() -> ModelRules:
+    fields = {name: rule for name, rule in _veo().fields.items() if name != "duration"}
+    return ModelRules(
+        Text(1),
+        fields | {"image_urls": Images()},
+        required=("image_urls",),
+        pictures=("image_urls",),
+        at_most=3,
+        at_least=1,
+        upstream=True,
+    )
+
+
+def _runway_45(*required: str) -> ModelRules:
+    ratios = ("1280:720", "720:1280", "1104:832", "960:960", "832:1104")
+    return ModelRules(
+        Text(1, 2000, upstream=True),
+        {
+            "image": _ONE,
+            "ratio": Choice(ratios, upstream=True),
+            "duration": Seconds((5, 8, 10)),
+            "seed": _ANY,
+        },
+        required=required,
+        upstream=True,
+    )
+
+
+def _runway_turbo() -> ModelRules:
+    return ModelRules(
+        Text(1, 1000, upstream=True),
+        {"image": _ONE, "ratio": Text(), "duration": Seconds((5, 10)), "seed": _ANY},
+        needs_prompt=False,
+        required=("image",),
+        upstream=True,
+    )
+
+
+def _runway_act_two() -> ModelRules:
+    return ModelRules(
+        Text(),
+        {
+            "character": Object(),
+            "reference": Object(),
+            "body_control": _FLAG,
+            "expression_intensity": Number(1, 5, upstream=True),
+            "ratio": Text(),
+            "seed": _ANY,
+        },
+        needs_prompt=False,
+        required=("character", "reference"),
+        upstream=True,
     )
 
 
@@ -150,4 +374,27 @@ RULES = {
     "imagen4-ultra": _imagen(),
     "flux-2-pro": _flux(),
     "kling-v3-pro": _kling(),
+    "kling-v3-std": _kling(),
+    "kling-v3-omni-pro": _kling_omni(),
+    "kling-v3-omni-std": _kling_omni(),
+    "kling-v3-omni-pro-video-reference": _kling_video_reference(),
+    "kling-v3-omni-std-video-reference": _kling_video_reference(),
+    "kling-v3-motion-control-pro": _kling_motion_control(),
+    "kling-v3-motion-control-std": _kling_motion_control(),
+    "wan-2-7-text-to-video": _wan_27_text(),
+    "wan-2-7-image-to-video": _wan_27_image(),
+    "wan-2-7-reference-to-video": _wan_27_references(),
+    "wan-2-6-text-to-video": _wan_26(),
+    "wan-2-6-image-to-video": _wan_26("image"),
+    "seedance-1-5-pro-text-to-video": _seedance(),
+    "seedance-1-5-pro-image-to-video": _seedance("image"),
+    "veo-3-1-text-to-video": _veo(),
+    "veo-3-1-fast-text-to-video": _veo(),
+    "veo-3-1-image-to-video": _veo("image"),
+    "veo-3-1-fast-image-to-video": _veo("image"),
+    "veo-3-1-reference-to-video": _veo_references(),
+    "runway-4-5-text-to-video": _runway_45(),
+    "runway-4-5-image-to-video": _runway_45("image"),
+    "runway-gen4-turbo": _runway_turbo(),
+    "runway-act-two": _runway_act_two(),
 }

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from liangxin.emulator._answers import Refused, gateway_error, market_error
 from liangxin.emulator._catalogue import CATALOGUE, MarketModel
 from liangxin.emulator._inputs import RULES
-from liangxin.emulator._rules import Breach, ModelRules, Text
+from liangxin.emulator._rules import Breach, ModelRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def read_order(body: bytes) -> Order:
     if not isinstance(given, dict):
         raise _refused("input is required" if given is None else "input must be an object")
     members = {name: value for name, value in given.items() if value is not None}
-    _check(model, members)
+    _check(RULES[model.slug], members)
     return Order(model, members, _prompt(members), callback_url, text)
 
 
@@ -104,18 +104,16 @@ def _prompt(members: dict[str, object]) -> str:
     return prompt.encode("utf-8", "replace").decode()
 
 
-def _check(model: MarketModel, members: dict[str, object]) -> None:
-    rules = RULES.get(model.slug) or _generic(model)
+def _check(rules: ModelRules, members: dict[str, object]) -> None:
     _check_prompt(rules, members)
+    missing = [name for name in rules.required if name not in members]
+    if missing:
+        raise _refused(f"input.{missing[0]} is required", 422 if rules.upstream else 400)
     for name, rule in rules.fields.items():
         if name in members:
             _insist(name, rule.breach(members[name]))
     _check_together(rules, members)
     _check_pictures(rules, members)
-
-
-def _generic(model: MarketModel) -> ModelRules:
-    return ModelRules(Text(1), {}, instead_of=None if model.needs_prompt else "")
 
 
 def _insist(name: str, breach: Breach | None) -> None:
@@ -125,12 +123,14 @@ def _insist(name: str, breach: Breach | None) -> None:
 
 def _check_prompt(rules: ModelRules, members: dict[str, object]) -> None:
     prompt = members.get("prompt")
-    if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
-        may_lack = rules.instead_of is not None and prompt is None
-        if may_lack and (not rules.instead_of or members.get(rules.instead_of)):
+    is_blank = prompt is None or (isinstance(prompt, str) and not prompt.strip())
+    if is_blank and rules.needs_prompt:
+        stands_in = rules.instead_of is not None and members.get(rules.instead_of)
+        if prompt is None and stands_in:
             return
         raise _refused("input.prompt is required")
-    _insist("prompt", rules.prompt.breach(prompt))
+    if prompt is not None:
+        _insist("prompt", rules.prompt.breach(prompt))
 
 
 def _check_together(rules: ModelRules, members: dict[str, object]) -> None:
@@ -142,8 +142,9 @@ def _check_together(rules: ModelRules, members: dict[str, object]) -> None:
 def _check_pictures(rules: ModelRules, members: dict[str, object]) -> None:
     given = [members[name] for name in rules.pictures if name in members]
     count = sum(len(value) if isinstance(value, list) else 1 for value in given)
+    status = 422 if rules.upstream else 400
     if rules.at_most is not None and count > rules.at_most:
         names = ", ".join(rules.pictures)
-        raise _refused(f"at most {rules.at_most} images are accepted over {names}")
+        raise _refused(f"at most {rules.at_most} references are accepted over {names}", status)
     if count < rules.at_least:
-        raise _refused(f"input.{rules.pictures[0]} needs at least {rules.at_least} image")
+        raise _refused(f"input.{rules.pictures[0]} needs at least {rules.at_least}", status)

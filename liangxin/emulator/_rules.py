@@ -7,6 +7,7 @@ A rule that the Market states is broken with 400.  One that only its upstream is
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -69,8 +70,8 @@ class Choice:
 class Number:
     """A number from `low` to `high`; a whole one unless `fractions`."""
 
-    low: float
-    high: float
+    low: float = -math.inf
+    high: float = math.inf
     upstream: bool = False
     fractions: bool = False
 
@@ -86,6 +87,21 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Seconds:
+    """One of a few whole numbers of seconds, which only the upstream is known to insist on."""
+
+    values: tuple[int, ...]
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            return Breach("must be an integer")
+        if value in self.values:
+            return None
+        return Breach(f"must be one of {', '.join(map(str, self.values))}", 422)
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """true or false."""
 
@@ -95,10 +111,20 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class Object:
+    """An object, whatever its members."""
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        return None if isinstance(value, dict) else Breach("must be an object")
+
+
+@dataclass(frozen=True, slots=True)
 class Objects:
-    """A list of at most `most` objects."""
+    """A list of at most `most` objects, whose durations are at most `seconds` in all."""
 
     most: int | None = None
+    seconds: int | None = None
 
     def breach(self, value: object) -> Breach | None:
         """Return what is wrong with `value`, or None."""
@@ -106,7 +132,26 @@ class Objects:
             return Breach("must be an array of objects")
         if self.most is not None and len(value) > self.most:
             return Breach(f"must have at most {self.most} items", 422)
+        lengths = [str(item.get("duration")) for item in value]
+        total = sum(int(length) for length in lengths if re.fullmatch("[0-9]{1,4}", length))
+        if self.seconds is not None and total > self.seconds:
+            return Breach(f"must last at most {self.seconds} seconds in all", 422)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A list of at most `most` strings."""
+
+    most: int
+
+    def breach(self, value: object) -> Breach | None:
+        """Return what is wrong with `value`, or None."""
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            return Breach("must be an array of strings")
+        return (
+            Breach(f"must have at most {self.most} items", 422) if len(value) > self.most else None
+        )
 
 
 _SUFFIX = re.compile(r"https?://[^\s]+\.(png|jpe?g|webp)", re.IGNORECASE)
@@ -116,7 +161,7 @@ _DATA_URI = re.compile(r"data:image/(png|jpe?g|webp);base64,[A-Za-z0-9+/=_-]+", 
 @dataclass(frozen=True, slots=True)
 class Images:
     """
-    A list of picture references, or one if `single`.
+    A list of references to pictures (or what `of` says), or one if `single`.
 
     With `by_suffix`, each is a URL that ends in .png, .jpg, .jpeg or .webp, or a data URI of one
     of these types.  The suffix is taken literally: a query string after it is refused.
@@ -124,18 +169,19 @@ class Images:
 
     single: bool = False
     by_suffix: bool = False
+    of: str = "image"
 
     def breach(self, value: object) -> Breach | None:
         """Return what is wrong with `value`, or None."""
         if self.single:
-            return None if self._fits(value) else Breach("must be an image URL")
+            return None if self._fits(value) else Breach(f"must be the URL of one {self.of}")
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             return Breach("must be an array of strings")
         if all(self._fits(item) for item in value):
             return None
         if self.by_suffix:
             return Breach("must hold URLs ending in .png, .jpg, .jpeg or .webp, or image data URIs")
-        return Breach("must hold image URLs")
+        return Breach(f"must hold {self.of} URLs")
 
     def _fits(self, item: object) -> bool:
         if not isinstance(item, str) or not item.strip():
@@ -150,15 +196,19 @@ class ModelRules:
     """
     What one model asks of its `input`.
 
-    `fields` are optional members and their rules; those not named are let through.  `instead_of`
-    names members that may stand in for the prompt.  `together`: all or none.  `at_most`: that
-    many pictures over the members in `pictures`; `at_least` likewise.
+    `fields` are members and their rules; those not named are let through.  `required` are members
+    beside the prompt that have to be there.  `instead_of` names a member that may stand in for the
+    prompt.  `together`: all or none.  `at_most`: that many references over the members in
+    `pictures`; `at_least` likewise.  `upstream`: what is needed is known from the upstream only.
     """
 
     prompt: Text
     fields: dict[str, Rule]
+    needs_prompt: bool = True
     instead_of: str | None = None
+    required: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
     at_most: int | None = None
     at_least: int = 0
+    upstream: bool = False

@@ -2,8 +2,9 @@
 What happens to an input when it is made: every limit that is known is held against it.
 
 Breaking a documented limit raises `InputError`; breaking an inferred one warns, once per model and
-field, and the value is sent all the same.  What no JSON request could carry is always an error.
-Nothing is opened or sent here; a file that is open already is read.
+field, and the value is sent all the same.  `strict=True` raises for both, `strict=False` for none.
+What no JSON request could carry is always an error.  Nothing is opened or sent here; a file that is
+open already is read.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, NoReturn, TypeAlias
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from liangxin._errors import InferredLimitWarning, InputError
 from liangxin._media import LocalMedia, MediaKind, Unfit, is_local
 from liangxin._tasks import ModelInput
+from liangxin.models._known import slug_to_send
 from liangxin.models._rules import (
     LONGEST_INTEGER,
     Breach,
@@ -30,6 +32,7 @@ from liangxin.models._rules import (
     Limits,
     Provenance,
     Rule,
+    SlugProvenance,
     facts,
     shown,
 )
@@ -37,8 +40,8 @@ from liangxin.models._rules import (
 DEEPEST = 32
 """How many levels of lists and mappings an object may nest."""
 
-already_warned: set[tuple[str, str]] = set()
-"""The (slug, field) pairs whose inferred limits have been warned about."""
+already_warned: set[tuple[type[CheckedInput], str]] = set()
+"""The fields of models whose inferred limits have been warned about."""
 
 
 @frozen(kw_only=True)
@@ -46,11 +49,21 @@ class CheckedInput(ModelInput):
     """
     The input of a model that this package knows: checked when made, never changed after.
 
+    Three keywords are about the input and are no fields of it.  `slug` is the model's name at the
+    service, where it is not documented, or no longer what is documented.  `strict` says what
+    happens where a limit is broken: True raises also where it is only inferred; None warns of
+    those; False checks nothing, and sends whatever JSON can carry.  `extra` are further fields, by
+    name, that go out beside the declared ones.
+
     What a field for pictures was given that is not text stands in it as `LocalMedia`.
     """
 
-    slug_provenance: ClassVar[Provenance] = "documented"
-    """Whether the documentation states the slug."""
+    documented_slug: ClassVar[str | None] = None
+    """The slug that the documentation states; None: one has to be given."""
+    slug_provenance: ClassVar[SlugProvenance] = "documented"
+    """Whether the documentation states the slug, or its pattern, or nothing."""
+    slug_guess: ClassVar[str | None] = None
+    """What an undocumented slug may be; never sent unless somebody says so."""
     title: ClassVar[str]
     """The model's name in the documentation."""
     family: ClassVar[str]
@@ -60,7 +73,30 @@ class CheckedInput(ModelInput):
     rules: ClassVar[tuple[Rule, ...]] = ()
     """What the fields must satisfy together."""
 
+    slug: str = field(default=None)
+    """The value that goes out as `model`."""
+    strict: bool | None = field(default=None, repr=False, eq=False)
+    extra: Mapping[str, object] | None = field(default=None, hash=False)
+
     def __attrs_post_init__(self) -> None:
+        model = type(self)
+        if self.strict is not None and not isinstance(self.strict, bool):
+            raise InputError(
+                f"{model.__name__}.strict is {shown(self.strict)}; it takes True, False or None",
+                field="strict",
+                value=self.strict,
+                allowed="True, False or None",
+            )
+        object.__setattr__(self, "slug", slug_to_send(model, self.slug))
+        if self.extra is not None:
+            object.__setattr__(self, "extra", _read_extra(model, self.extra))
+        if self.strict is False:
+            self._keep_as_json()
+        else:
+            self._check()
+
+    def _check(self) -> None:
+        """Read every field as its type, and judge the limits that are broken."""
         model = type(self)
         breaches: list[Breach] = []
         for check in _checks(model):
@@ -75,28 +111,35 @@ class CheckedInput(ModelInput):
         for rule in model.rules:
             breaches += rule.breaches(self)
         if breaches:
-            _raise_or_warn(model, breaches)
+            _raise_or_warn(model, breaches, bool(self.strict))
+
+    def _keep_as_json(self) -> None:
+        """Read every field as what JSON has, whatever its type should be."""
+        for check in _checks(type(self)):
+            value = getattr(self, check.name)
+            if value is not None:
+                object.__setattr__(self, check.name, _json(check, value, "", 0))
 
     def payload(self) -> dict[str, object]:
-        return {
+        sent = {
             check.name: _plain(value)
             for check in _checks(type(self))
             if (value := getattr(self, check.name)) is not None
         }
+        if self.extra is not None:
+            sent |= {name: _plain(value) for name, value in self.extra.items()}
+        return sent
 
 
-def _raise_or_warn(model: type[CheckedInput], breaches: list[Breach]) -> None:
-    """Raise for the first documented limit that is broken; else warn of the inferred ones."""
+def _raise_or_warn(model: type[CheckedInput], breaches: list[Breach], strict: bool) -> None:
+    """Raise for the first limit that is broken and documented, or any if strict; else warn."""
     for breach in breaches:
         if breach.provenance == "documented":
-            raise InputError(
-                f"{_subject(model, breach)}; it takes {breach.allowed}",
-                field=breach.field,
-                value=breach.value,
-                allowed=breach.allowed,
-            )
+            raise _refusal(model, breach, "")
     for breach in breaches:
-        if (model.slug, breach.field) not in already_warned:
+        if strict:
+            raise _refusal(model, breach, " (inferred, and refused because of strict=True)")
+        if (model, breach.field) not in already_warned:
             warnings.warn(
                 f"{_subject(model, breach)}; it probably takes {breach.allowed}, "
                 "but that is inferred, not documented: sent as it is",
@@ -104,11 +147,35 @@ def _raise_or_warn(model: type[CheckedInput], breaches: list[Breach]) -> None:
                 stacklevel=_levels_to_the_caller(),
             )
             # After the warning: where a filter makes it an error, it stays one.
-            already_warned.add((model.slug, breach.field))
+            already_warned.add((model, breach.field))
+
+
+def _refusal(model: type[CheckedInput], breach: Breach, why: str) -> InputError:
+    return InputError(
+        f"{_subject(model, breach)}; it takes {breach.allowed}{why}",
+        field=breach.field,
+        value=breach.value,
+        allowed=breach.allowed,
+    )
 
 
 def _subject(model: type[CheckedInput], breach: Breach) -> str:
     return f"{model.__name__}.{breach.field}{breach.at} {breach.said}"
+
+
+def _read_extra(model: type[CheckedInput], extra: object) -> Mapping[str, object] | None:
+    """Further fields, as JSON has them; None if there is none."""
+    read = _read_object(_Check(model.__name__, "extra", required=False, read=_read_object), extra)
+    for name in read:
+        if name in facts(model):
+            raise InputError(
+                f"{model.__name__}.extra has {name!r}, which is a field of {model.__name__}: "
+                f"write {name}=… instead",
+                field="extra",
+                value=extra,
+                allowed=f"fields that {model.__name__} does not declare",
+            )
+    return read or None
 
 
 _OURS = (
@@ -145,13 +212,13 @@ class _Check(NamedTuple):
     name: str
     required: bool
     read: _Reader
-    words: frozenset[str] | None
-    words_allowed: str
-    words_provenance: Provenance
-    counted: str
-    spans: tuple[_Span, ...]
-    needs_look: bool
-    media: MediaKind | None
+    words: frozenset[str | int] | None = None
+    words_allowed: str = ""
+    words_provenance: Provenance = "inferred"
+    counted: str = ""
+    spans: tuple[_Span, ...] = ()
+    needs_look: bool = False
+    media: MediaKind | None = None
 
     def breaches(self, value: _Value) -> list[Breach]:
         """The limits of this field alone that `value` breaks."""
@@ -169,7 +236,7 @@ class _Check(NamedTuple):
                 )
             )
         for low, high, allowed, provenance in self.spans:
-            size = len(value) if isinstance(value, (str, tuple)) else value
+            size = value if isinstance(value, (int, float)) else len(value)
             if not low <= size <= high:
                 said = f"is {shown(value)}"
                 if self.counted:
@@ -188,7 +255,7 @@ class _Check(NamedTuple):
         )
 
 
-_Value: TypeAlias = str | float | tuple[object, ...] | LocalMedia
+_Value: TypeAlias = str | float | tuple[object, ...] | dict[str, object] | LocalMedia
 _Reader: TypeAlias = Callable[[_Check, object], _Value]
 
 
@@ -205,13 +272,14 @@ def _checks(model: type[CheckedInput]) -> tuple[_Check, ...]:
 
 def _prepare(model: str, fact: FieldFacts) -> _Check:
     guessed = fact.inferred or Limits()
+    words: tuple[str | int, ...]
     if fact.choices:
         words, provenance = (*fact.choices, *fact.aliases), fact.provenance
         accepted = frozenset((*words, *guessed.aliases))
     else:
         words, provenance = (*guessed.choices, *guessed.aliases), "inferred"
         accepted = frozenset(words)
-    spans = (*_spans(fact, fact.type, fact.provenance), *_spans(guessed, fact.type, "inferred"))
+    ranges = (*spans(fact, fact.type, fact.provenance), *spans(guessed, fact.type, "inferred"))
     return _Check(
         model=model,
         name=fact.name,
@@ -221,8 +289,8 @@ def _prepare(model: str, fact: FieldFacts) -> _Check:
         words_allowed=f"one of {', '.join(map(repr, words))}",
         words_provenance=provenance,
         counted=_COUNTED.get(fact.type, ""),
-        spans=spans,
-        needs_look=bool(accepted or spans),
+        spans=ranges,
+        needs_look=bool(accepted or ranges),
         media=fact.media,
     )
 
@@ -234,7 +302,8 @@ _COUNTED: dict[FieldType, str] = {
 }
 
 
-def _spans(limits: Limits, kind: FieldType, provenance: Provenance) -> tuple[_Span, ...]:
+def spans(limits: Limits, kind: FieldType, provenance: Provenance) -> tuple[_Span, ...]:
+    """The ranges that limits allow, each with its words."""
     low, high, unit = limits.minimum, limits.maximum, ""
     if kind == "string":
         low, high, unit = limits.min_length, limits.max_length, "character"
@@ -287,8 +356,19 @@ def _text(check: _Check, value: str, at: str = "") -> str:
 
 def _read_integer(check: _Check, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        check.refuse(value, "an integer")
+        check.refuse(value, f"an integer{_so_write(value, _INTEGER)}")
     return _whole(check, value)
+
+
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+
+
+def _so_write(value: object, form: re.Pattern[str]) -> str:
+    """How to write a number that came as a string, or a whole one that came as a float."""
+    if isinstance(value, float) and value.is_integer():
+        value = f"{value:.0f}"
+    return f", so write {value}" if isinstance(value, str) and form.fullmatch(value) else ""
 
 
 def _whole(check: _Check, value: int, at: str = "") -> int:
@@ -301,7 +381,7 @@ def _read_number(check: _Check, value: object) -> float:
     if isinstance(value, int) and not isinstance(value, bool):
         return _whole(check, value)
     if not isinstance(value, float) or not math.isfinite(value):
-        check.refuse(value, "a finite number")
+        check.refuse(value, f"a finite number{_so_write(value, _NUMBER)}")
     return value if type(value) is float else float(value)
 
 
@@ -328,15 +408,6 @@ def _read_strings(check: _Check, value: object) -> tuple[str, ...]:
     return tuple(read)
 
 
-def _read_objects(check: _Check, value: object) -> tuple[object, ...]:
-    read = []
-    for index, item in enumerate(_items(check, value, "mappings")):
-        if not isinstance(item, Mapping):
-            check.refuse(item, "mappings", f"[{index}]")
-        read.append(_json(check, item, f"[{index}]", 0))
-    return tuple(read)
-
-
 def _read_medium(check: _Check, value: object, at: str = "") -> str | LocalMedia:
     if isinstance(value, str):
         return _text(check, value, at)
@@ -351,7 +422,7 @@ def _read_media(check: _Check, value: object) -> tuple[str | LocalMedia, ...]:
     return tuple(_read_medium(check, item, f"[{index}]") for index, item in enumerate(items))
 
 
-def _local(check: _Check, value: object, at: str = "") -> LocalMedia | None:
+def _local(check: _Check, value: object, at: str) -> LocalMedia | None:
     try:
         return LocalMedia.of(value)
     except Unfit as exc:
@@ -363,6 +434,21 @@ def _local(check: _Check, value: object, at: str = "") -> LocalMedia | None:
 
 
 _MEDIA_TAKEN = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
+
+
+def _read_object(check: _Check, value: object) -> dict[str, object]:
+    if not isinstance(value, Mapping):
+        check.refuse(value, "a mapping")
+    return _mapping(check, value, "", 0)
+
+
+def _read_objects(check: _Check, value: object) -> tuple[object, ...]:
+    read = []
+    for index, item in enumerate(_items(check, value, "mappings")):
+        if not isinstance(item, Mapping):
+            check.refuse(item, "mappings", f"[{index}]")
+        read.append(_json(check, item, f"[{index}]", 0))
+    return tuple(read)
 
 
 def _json(check: _Check, value: object, at: str, depth: int) -> object:
@@ -378,15 +464,23 @@ def _json(check: _Check, value: object, at: str, depth: int) -> object:
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     if isinstance(value, Mapping):
-        copy = {}
-        for key, item in value.items():
-            if not isinstance(key, str):
-                check.refuse(key, "strings as keys", f"{at} key")
-            copy[_text(check, key, at)] = _json(check, item, f"{at}[{shown(key)}]", depth + 1)
-        return copy
+        return _mapping(check, value, at, depth)
+    if check.media is not None and is_local(value):  # a field that strict=False does not check
+        return _local(check, value, at)
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
         check.refuse(value, "what JSON can hold", at)
     return tuple(_json(check, x, f"{at}[{i}]", depth + 1) for i, x in enumerate(value))
+
+
+def _mapping(
+    check: _Check, value: Mapping[object, object], at: str, depth: int
+) -> dict[str, object]:
+    copy: dict[str, object] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            check.refuse(key, "strings as keys", f"{at} key")
+        copy[_text(check, key, at)] = _json(check, item, f"{at}[{shown(key)}]", depth + 1)
+    return copy
 
 
 def _plain(value: object) -> object:
@@ -404,6 +498,7 @@ _READERS: dict[FieldType, _Reader] = {
     "number": _read_number,
     "boolean": _read_boolean,
     "string[]": _read_strings,
+    "object": _read_object,
     "object[]": _read_objects,
 }
 _MEDIA_READERS: dict[FieldType, _Reader] = {

@@ -12,11 +12,21 @@ mix: what is inferred about a documented field stands in `FieldFacts.inferred`.
 
 from __future__ import annotations
 
+import re
 import reprlib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    Unpack,
+    is_typeddict,
+)
 
 import attrs
 from attrs import frozen
@@ -28,7 +38,10 @@ if TYPE_CHECKING:
     from liangxin.models._checks import CheckedInput
 
 Provenance: TypeAlias = Literal["documented", "inferred"]
-FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "string[]", "object[]"]
+SlugProvenance: TypeAlias = Literal["documented", "inferred", "unknown"]
+FieldType: TypeAlias = Literal[
+    "string", "integer", "number", "boolean", "string[]", "object", "object[]"
+]
 
 UPSTREAM = "Magnific API (the upstream), specification of May 2026"
 
@@ -71,7 +84,7 @@ class Limits:
     """
 
     default: object = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     aliases: Mapping[str, str | None] = _NO_ALIASES
     minimum: float | None = None
     maximum: float | None = None
@@ -93,8 +106,8 @@ class FieldFacts(Limits):
     that are less certain than the field itself.  `source` is a page of the documentation, or says
     what the field was inferred from.
 
-    `media` is what a field holds that is no mere text, given as an address; `data_uri` says from
-    where it is known that it takes a data URI too, None that it is not known.
+    `media` is what the addresses in the field lead to, or what is given in their place.  `data_uri`
+    tells who says that the field takes data URIs too; None: nobody does.
     """
 
     name: str = ""
@@ -147,7 +160,11 @@ def facts(model: type[CheckedInput]) -> Mapping[str, FieldFacts]:
     if model not in _facts_of:
         hints = typing.get_type_hints(model)
         _facts_of[model] = types.MappingProxyType(
-            {a.name: _complete(model, a, hints[a.name]) for a in attrs.fields(model)}
+            {
+                a.name: _complete(model, a, hints[a.name])
+                for a in attrs.fields(model)
+                if _METADATA in a.metadata
+            }
         )
     return _facts_of[model]
 
@@ -173,9 +190,9 @@ def _complete(
     return attrs.evolve(known, inferred=attrs.evolve(guessed, choices=words))
 
 
-def _read_annotation(hint: object) -> tuple[FieldType, tuple[str, ...], bool]:
+def _read_annotation(hint: object) -> tuple[FieldType, tuple[str | int, ...], bool]:
     """The type of a field, the words of its Literals, and whether it takes other words too."""
-    words: list[str] = []
+    words: list[str | int] = []
     found: set[FieldType] = set()
     for part in _alternatives(hint):
         origin = typing.get_origin(part)
@@ -186,9 +203,11 @@ def _read_annotation(hint: object) -> tuple[FieldType, tuple[str, ...], bool]:
             found.add("string[]" if is_text else "object[]")
         elif part in _MEDIA:
             found.add("string")
+        elif origin is Mapping or is_typeddict(part):
+            found.add("object")
         elif part is not types.NoneType:
             found.add(_TYPES[part])
-    [kind] = found or {"string"}
+    [kind] = found or {_TYPES[type(word)] for word in words}
     return kind, tuple(words), bool(words) and bool(found)
 
 
@@ -217,16 +236,27 @@ class Breach(NamedTuple):
 class Rule(Protocol):
     """What several fields of a model must satisfy: `breaches` says how an input does not."""
 
+    @property
+    def provenance(self) -> Provenance: ...
+    @property
+    def words(self) -> str: ...
     def breaches(self, values: object) -> Iterable[Breach]: ...
 
 
 @frozen
 class AtMostTogether:
-    """The fields hold at most so many pictures, counted together."""
+    """The fields hold at most so many pictures (or what `of` says), counted together."""
 
     fields: tuple[str, ...]
     maximum: int
     provenance: Provenance = "documented"
+    of: str = "pictures"
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        where = " and ".join(self.fields) + (" together" if len(self.fields) > 1 else "")
+        return f"at most {self.maximum} {self.of} in {where}"
 
     def breaches(self, values: object) -> Iterable[Breach]:
         """One, that names the last field which adds to the count."""
@@ -239,10 +269,8 @@ class AtMostTogether:
                 last = name
         if count <= self.maximum:
             return ()
-        where = " and ".join(self.fields) + (" together" if len(self.fields) > 1 else "")
-        allowed = f"at most {self.maximum} pictures in {where}"
-        said = f"brings the number of pictures to {count}"
-        return (Breach(last, getattr(values, last), said, allowed, self.provenance),)
+        said = f"brings the number of {self.of} to {count}"
+        return (Breach(last, getattr(values, last), said, self.words, self.provenance),)
 
 
 @frozen
@@ -252,13 +280,17 @@ class AllOrNone:
     fields: tuple[str, ...]
     provenance: Provenance = "documented"
 
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return f"{' and '.join(self.fields)} together, or neither"
+
     def breaches(self, values: object) -> Iterable[Breach]:
         """One, that names the first field which is missing."""
         missing = [name for name in self.fields if getattr(values, name) is None]
         if not missing or len(missing) == len(self.fields):
             return ()
-        allowed = f"{' and '.join(self.fields)} together, or neither"
-        return (Breach(missing[0], None, "is missing", allowed, self.provenance),)
+        return (Breach(missing[0], None, "is missing", self.words, self.provenance),)
 
 
 @frozen
@@ -267,15 +299,51 @@ class NeedsOne:
 
     fields: tuple[str, ...]
     provenance: Provenance = "documented"
+    of: str = "text"
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return f"{self.of} in {' or '.join(self.fields)}"
 
     def breaches(self, values: object) -> Iterable[Breach]:
         """One, that names the first field."""
         if any(getattr(values, name) for name in self.fields):
             return ()
         first, *others = self.fields
-        said = "is empty" if getattr(values, first) == "" else "is missing"
-        allowed = f"text, unless there is {' or '.join(others)}"
-        return (Breach(first, getattr(values, first), said, allowed, self.provenance),)
+        value = getattr(values, first)
+        said = "is missing" if value is None else "is empty"
+        allowed = f"{self.of}, unless there is {' or '.join(others)}"
+        return (Breach(first, value, said, allowed, self.provenance),)
+
+
+@frozen
+class SecondsTogether:
+    """The shots of a video, objects with a `duration` in seconds, are at most so long in all."""
+
+    field: str
+    maximum: int
+    provenance: Provenance = "documented"
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return f"shots of at most {self.maximum} seconds in all in {self.field}"
+
+    def breaches(self, values: object) -> Iterable[Breach]:
+        """One, if what can be read of the durations is too long already."""
+        shots = getattr(values, self.field) or ()
+        total = sum(_seconds(shot.get("duration")) for shot in shots)
+        if total <= self.maximum:
+            return ()
+        said = f"lasts {total:g} seconds"
+        return (Breach(self.field, shots, said, self.words, self.provenance),)
+
+
+def _seconds(duration: object) -> float:
+    """A duration as a number; 0 where it is none, which is not for this rule to say."""
+    text = str(duration)[:20]
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else 0.0
 
 
 @frozen
@@ -285,6 +353,11 @@ class TakesPrecedence:
     winner: str
     over: str
     provenance: Provenance = "documented"
+
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return f"{self.winner} wins over {self.over}"
 
     def breaches(self, values: object) -> Iterable[Breach]:
         """None, ever."""
@@ -317,6 +390,11 @@ class PictureReferences:
             f"web addresses ending in {', '.join(self.suffixes)}, "
             f"or data URIs of the types {', '.join(self.media_types)}"
         )
+
+    @property
+    def words(self) -> str:
+        """The rule with its fields, in words."""
+        return f"in {' and '.join(self.fields)}, {self.allowed}"
 
     def breaches(self, values: object) -> Iterator[Breach]:
         """One for each item that is neither."""

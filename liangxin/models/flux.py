@@ -42,7 +42,7 @@ class Flux2Pro(CheckedInput):
     Page: /34592186e0
     """
 
-    slug = "flux-2-pro"
+    documented_slug = "flux-2-pro"
     title = "Flux-2 - Pro Text to Image"
     kind = "image"
     family = "Flux-2"
@@ -68,9 +68,9 @@ class Flux2Pro(CheckedInput):
     reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=documented(
-            media="image",
             min_items=0,
             max_items=4,
+            media="image",
             notes="Web addresses. All pictures are counted together, four at most.",
         ),
     )

@@ -48,7 +48,7 @@ class Gemini25FlashImagePreview(CheckedInput):
     Page: /market/google/gemini-2-5-flash-image-preview
     """
 
-    slug = "gemini-2.5-flash-image-preview"
+    documented_slug = "gemini-2.5-flash-image-preview"
     title = "Google - Gemini 2.5 Flash Image Preview"
     kind = "image"
     family = "Google"
@@ -66,9 +66,9 @@ class Gemini25FlashImagePreview(CheckedInput):
     reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=inferred(
+            max_items=3,
             media="image",
             data_uri="inferred",
-            max_items=3,
             notes="The name is the upstream's; image_input, as for Nano Banana, is as likely. "
             "Web addresses or base64.",
         ),
@@ -86,10 +86,10 @@ _BANANA_RULES = (
     ),
 )
 _BANANA_PICTURES = documented(
-    media="image",
-    data_uri="documented",
     min_items=0,
     max_items=3,
+    media="image",
+    data_uri="documented",
     notes="image_input and reference_images are counted together. Web addresses ending in .png, "
     ".jpg, .jpeg or .webp, or data URIs of those types.",
 )
@@ -125,7 +125,7 @@ class NanoBananaPro(CheckedInput):
     Page: /34592182e0
     """
 
-    slug = "nano-banana-pro"
+    documented_slug = "nano-banana-pro"
     title = "Google - Nano Banana Pro"
     kind = "image"
     family = "Google"
@@ -162,7 +162,7 @@ class NanoBananaProFlash(CheckedInput):
     Page: /34592183e0
     """
 
-    slug = "nano-banana-pro-flash"
+    documented_slug = "nano-banana-pro-flash"
     title = "Google - Nano Banana Pro Flash"
     kind = "image"
     family = "Google"
@@ -224,7 +224,7 @@ class Imagen4Fast(CheckedInput):
     Page: none is known.
     """
 
-    slug = "imagen4-fast"
+    documented_slug = "imagen4-fast"
     title = "Google - imagen4-fast"
     kind = "image"
     family = "Google"
@@ -274,7 +274,7 @@ class Imagen4Ultra(CheckedInput):
     Page: /34592185e0
     """
 
-    slug = "imagen4-ultra"
+    documented_slug = "imagen4-ultra"
     title = "Google - imagen4-ultra"
     kind = "image"
     family = "Google"

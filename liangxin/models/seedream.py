@@ -25,10 +25,10 @@ _SAMPLED_PROMPT = documented(
     notes="The page's sample has it; that it is required and not empty follows the other models.",
 )
 _REFERENCES = inferred(
-    media="image",
-    data_uri="inferred",
     min_items=1,
     max_items=5,
+    media="image",
+    data_uri="inferred",
     notes="The name is the upstream's; the service may call it image_input or image_urls. "
     "Web addresses or base64; JPEG or PNG, at least 256x256, at most 10 MB each.",
 )
@@ -55,7 +55,7 @@ class SeedreamV45(CheckedInput):
     Page: /34591205e0
     """
 
-    slug = "seedream-v4-5"
+    documented_slug = "seedream-v4-5"
     title = "Seedream4.5 - Text to Image"
     kind = "image"
     family = "Seedream"
@@ -95,7 +95,7 @@ class SeedreamV45Edit(CheckedInput):
     Page: /market/seedream/4-5-edit-image
     """
 
-    slug = "seedream-v4-5-edit"
+    documented_slug = "seedream-v4-5-edit"
     title = "Seedream4.5 - Edit Image"
     kind = "image"
     family = "Seedream"
@@ -125,7 +125,7 @@ class SeedreamV5Lite(CheckedInput):
     Page: /market/seedream/v5-lite-text-to-image
     """
 
-    slug = "seedream-v5-lite"
+    documented_slug = "seedream-v5-lite"
     title = "Seedream5.0 Lite - Text to Image"
     kind = "image"
     family = "Seedream"
@@ -143,7 +143,8 @@ class SeedreamV5LiteEdit(CheckedInput):
     """
     A picture made from others as the words say, by Seedream 5.0 Lite.
 
-    Only the title is documented.  The slug is inferred, and so is every field.
+    Only the title is documented.  The slug is not: say it by `slug=` or `models.configure`.  Every
+    field is inferred.
 
     - `prompt`: inferred, 1 to 4096 characters.
     - `reference_images`: inferred, 1 to 5.
@@ -154,8 +155,8 @@ class SeedreamV5LiteEdit(CheckedInput):
     Page: none is known.
     """
 
-    slug = "seedream-v5-lite-edit"
     slug_provenance = "inferred"
+    slug_guess = "seedream-v5-lite-edit"
     title = "Seedream5.0 Lite - Edit Image"
     kind = "image"
     family = "Seedream"

@@ -42,7 +42,7 @@ class ZImage(CheckedInput):
     Page: /34592180e0
     """
 
-    slug = "z-image"
+    documented_slug = "z-image"
     title = "Z-Image"
     kind = "image"
     family = "Z-image"

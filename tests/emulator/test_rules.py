@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from liangxin.emulator import Emulator
+from liangxin.emulator import GUESSED_SLUGS, Emulator
 from liangxin.emulator._catalogue import CATALOGUE
 from tests.emulator.service import order, post
 
@@ -30,9 +30,33 @@ CORE = [
 ]
 
 
+MP4 = "https://example.com/a.mp4"
+NEEDS: dict[str, dict[str, Any]] = {
+    "seedream-v4-5-edit": {"reference_images": [PNG]},
+    "seedream-v5-lite-edit": {"reference_images": [PNG]},
+    "kling-v3-omni-pro-video-reference": {"video_url": MP4},
+    "kling-v3-omni-std-video-reference": {"video_url": MP4},
+    "kling-v3-motion-control-pro": {"image_url": PNG, "video_url": MP4},
+    "kling-v3-motion-control-std": {"image_url": PNG, "video_url": MP4},
+    "wan-2-7-reference-to-video": {"image_urls": [PNG]},
+    "wan-2-6-image-to-video": {"image": PNG},
+    "seedance-1-5-pro-image-to-video": {"image": PNG},
+    "veo-3-1-image-to-video": {"image": PNG},
+    "veo-3-1-fast-image-to-video": {"image": PNG},
+    "veo-3-1-reference-to-video": {"image_urls": [PNG]},
+    "runway-4-5-image-to-video": {"image": PNG},
+    "runway-gen4-turbo": {"image": PNG},
+    "runway-act-two": {
+        "character": {"type": "image", "uri": PNG},
+        "reference": {"type": "video", "uri": MP4},
+    },
+}
+"""What a model needs beside its prompt."""
+
+
 def wanted(model: str) -> dict[str, Any]:
     """Return what a model needs beside its prompt."""
-    return {"reference_images": [PNG]} if model.endswith("-edit") else {}
+    return NEEDS.get(model, {})
 
 
 ACCEPTED = [
@@ -57,6 +81,18 @@ ACCEPTED = [
     ("flux-2-pro", {"input_image": PNG, "input_image_4": PNG, "reference_images": [PNG, PNG]}),
     ("kling-v3-pro", {"duration": "15", "aspect_ratio": "9:16", "cfg_scale": 0.5}),
     ("kling-v3-pro", {"prompt": None, "multi_prompt": [{"prompt": "a", "duration": "3"}]}),
+    ("kling-v3-omni-pro", {"prompt": None, "multi_prompt": ["a", "b"], "aspect_ratio": "auto"}),
+    ("kling-v3-omni-std", {"image_urls": [PNG] * 3, "elements": [{"frontal_image_url": PNG}]}),
+    ("kling-v3-motion-control-pro", {"prompt": None, "character_orientation": "image"}),
+    ("wan-2-7-text-to-video", {"duration": 15, "seed": -5, "additional_settings": {"x": [1]}}),
+    ("wan-2-7-image-to-video", {"prompt": None, "video_url": MP4}),
+    ("wan-2-7-reference-to-video", {"image_urls": [PNG] * 2, "video_urls": [MP4] * 3}),
+    ("wan-2-6-text-to-video", {"duration": "15", "size": "1440*1440"}),
+    ("seedance-1-5-pro-text-to-video", {"duration": 12, "seed": -1, "aspect_ratio": "1:1"}),
+    ("veo-3-1-text-to-video", {"duration": 4, "resolution": "4k"}),
+    ("runway-4-5-text-to-video", {"duration": 8, "ratio": "832:1104"}),
+    ("runway-gen4-turbo", {"prompt": None, "duration": 10}),
+    ("runway-act-two", {"prompt": None, "expression_intensity": 5}),
 ]
 
 REFUSED = [
@@ -99,6 +135,28 @@ REFUSED = [
     ("kling-v3-pro", {"cfg_scale": 1.5}, 422),
     ("kling-v3-pro", {"prompt": None}, 400),
     ("kling-v3-pro", {"multi_prompt": ["a"]}, 400),
+    ("kling-v3-pro", {"multi_prompt": [{"duration": "8"}, {"duration": "8"}]}, 422),
+    ("kling-v3-omni-pro", {"multi_prompt": ["a"] * 7}, 422),
+    ("kling-v3-omni-pro", {"multi_prompt": [{"prompt": "a"}]}, 400),
+    ("kling-v3-omni-std", {"image_urls": [PNG] * 4, "elements": [{}]}, 422),
+    ("kling-v3-omni-pro-video-reference", {"video_url": None}, 422),
+    ("kling-v3-motion-control-std", {"image_url": ""}, 400),
+    ("wan-2-7-text-to-video", {"duration": "5"}, 400),
+    ("wan-2-7-text-to-video", {"duration": 16}, 422),
+    ("wan-2-7-text-to-video", {"additional_settings": []}, 400),
+    ("wan-2-7-reference-to-video", {"image_urls": None}, 422),
+    ("wan-2-7-reference-to-video", {"image_urls": [PNG] * 3, "video_urls": [MP4] * 3}, 422),
+    ("wan-2-6-image-to-video", {"image": None}, 422),
+    ("wan-2-6-text-to-video", {"duration": 5}, 400),
+    ("wan-2-6-text-to-video", {"size": "1x1"}, 422),
+    ("seedance-1-5-pro-text-to-video", {"seed": -2}, 422),
+    ("veo-3-1-text-to-video", {"duration": 5}, 422),
+    ("veo-3-1-text-to-video", {"duration": "4"}, 400),
+    ("veo-3-1-reference-to-video", {"image_urls": [PNG] * 4}, 422),
+    ("veo-3-1-reference-to-video", {"image_urls": []}, 422),
+    ("runway-4-5-text-to-video", {"prompt": "x" * 2001}, 422),
+    ("runway-gen4-turbo", {"prompt": ""}, 400),
+    ("runway-act-two", {"character": PNG}, 400),
 ]
 
 
@@ -139,6 +197,7 @@ def test_the_market_has_35_models_of_which_the_documented_ones_are_marked() -> N
     assert len(CATALOGUE) == 35
     documented = {slug for slug, model in CATALOGUE.items() if model.source == "documented"}
     assert documented == set(CORE) - {"seedream-v5-lite-edit"}
+    assert set(GUESSED_SLUGS.values()) == set(CATALOGUE) - documented
 
 
 @pytest.mark.parametrize(

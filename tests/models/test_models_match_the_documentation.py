@@ -20,7 +20,9 @@ from liangxin import models
 from liangxin._errors import InputError
 from liangxin._tasks import ModelInput
 from liangxin.models import facts
+from liangxin.models._catalogue import model_facts
 from liangxin.models._checks import CheckedInput
+from liangxin.models._known import FAMILY_OF
 from liangxin.models._rules import (
     AllOrNone,
     AtMostTogether,
@@ -29,6 +31,7 @@ from liangxin.models._rules import (
     NeedsOne,
     PictureReferences,
     Rule,
+    SecondsTogether,
     TakesPrecedence,
 )
 
@@ -59,29 +62,54 @@ LIMITS = {
 NOT_LIMITS = {"source", "note", "output_size"}
 """What inferred facts say beside limits."""
 
-RULES_FROM_NOTES: dict[type[CheckedInput], tuple[Rule, str]] = {
-    models.SeedreamV45Edit: (
-        AtMostTogether(("reference_images",), 5),
-        "the field is inferred, but its note says that LiangXin's page documents the maximum of 5",
-    ),
-    models.KlingV3Pro: (
-        NeedsOne(("prompt", "multi_prompt"), provenance="inferred"),
-        "stands in words under prompt's inferred `required`, not among the constraints",
-    ),
+_EITHER_PROMPT = (
+    NeedsOne(("prompt", "multi_prompt"), provenance="inferred"),
+    "stands in words under prompt, not among the constraints",
+)
+_SHOTS = (
+    SecondsTogether("multi_prompt", 15, provenance="inferred"),
+    "stands in words under multi_prompt: all shots together at most 15 s",
+)
+_REFERENCES = (
+    AtMostTogether(("image_urls", "elements"), 4, provenance="inferred", of="references"),
+    "stands in words under image_urls: counted together with elements, 4 in all",
+)
+RULES_FROM_NOTES: dict[type[CheckedInput], list[tuple[Rule, str]]] = {
+    models.SeedreamV45Edit: [
+        (
+            AtMostTogether(("reference_images",), 5),
+            "the field is inferred, but its note says that LiangXin's page documents the maximum",
+        )
+    ],
+    models.KlingV3Pro: [_EITHER_PROMPT, _SHOTS],
+    models.KlingV3Std: [_EITHER_PROMPT, _SHOTS],
+    models.KlingV3OmniPro: [_EITHER_PROMPT, _REFERENCES],
+    models.KlingV3OmniStd: [_EITHER_PROMPT, _REFERENCES],
 }
 """Rules that the collected facts state elsewhere than in `constraints`, and where."""
+
+KEYS_UNLIKE_NAMES = {
+    "runway-4-5-text-to-video": "RunwayGen45TextToVideo",
+    "runway-4-5-image-to-video": "RunwayGen45ImageToVideo",
+}
+"""Two keys leave out the Gen of the titles, "Runway Gen 4.5 - …"."""
 
 
 @cache
 def collected() -> dict[str, dict[str, Any]]:
-    """The collected facts of the core models, by slug."""
+    """The collected facts, by the name of the class: that of the key, without its dashes."""
+    names = {name.lower(): name for name in models.__all__}
     every = json.loads(FACTS.read_text(encoding="utf-8"))
-    return {entry["slug"]: entry for entry in every if entry["core"]}
+    return {
+        KEYS_UNLIKE_NAMES.get(entry["key"]) or names[re.sub(r"\W", "", entry["key"])]: entry
+        for entry in every
+    }
 
 
 def entries(model: type[CheckedInput]) -> list[dict[str, Any]]:
     """The fields of a model's `input`."""
-    return [f for f in collected()[model.slug]["fields"] if f["path"].startswith("input.")]
+    fields = collected()[model.__name__]["fields"]
+    return [field for field in fields if field["path"].startswith("input.")]
 
 
 def entry(model: type[CheckedInput], name: str) -> dict[str, Any]:
@@ -104,17 +132,29 @@ def normal(limit: str, value: Any) -> object:
 
 
 @needs_facts
-def test_there_is_one_class_for_each_core_model() -> None:
-    assert sorted(model.slug for model in MODELS) == sorted(collected())
-    assert len(MODELS) == 12
+def test_there_is_one_class_for_each_model_in_the_same_order() -> None:
+    assert list(FAMILY_OF) == list(collected())
+    assert sorted(models.__all__) == sorted(FAMILY_OF)
+    assert len(MODELS) == 35
 
 
 @needs_facts
 @each_model
 def test_a_class_says_of_its_model_what_is_known(model: type[CheckedInput]) -> None:
-    known = collected()[model.slug]
-    for name in ("slug", "slug_provenance", "title", "kind", "family", "operation", "page"):
+    known = collected()[model.__name__]
+    for name in ("slug_provenance", "slug_guess", "title", "kind", "family", "operation", "page"):
         assert getattr(model, name) == known[name], name
+    is_documented = known["slug_provenance"] == "documented"
+    assert model.documented_slug == (known["slug"] if is_documented else None)
+
+
+@needs_facts
+@each_model
+def test_how_much_of_a_model_is_documented_follows_from_its_fields(
+    model: type[CheckedInput],
+) -> None:
+    known, ours = collected()[model.__name__], model_facts(model)
+    assert (ours.provenance, ours.coverage) == (known["provenance"], known["coverage"])
 
 
 @each_model
@@ -155,6 +195,9 @@ def test_what_is_inferred_of_a_field_stands_apart(model: type[CheckedInput], nam
     fact, known = facts(model)[name], entry(model, name)
     guessed = dict(known.get("inferred", {}))
     assert set(guessed) <= {*LIMITS, *NOT_LIMITS}
+    if known["provenance"] == "inferred":
+        # Of a field that is inferred itself, nothing has to be said twice.
+        guessed = {limit: value for limit, value in guessed.items() if value != known.get(limit)}
     if guessed.get("aliases") == "one-to-one by ratio":
         guessed["aliases"] = known["aliases"]
     if isinstance(guessed.get("required"), str):
@@ -193,6 +236,9 @@ def as_constraint(rule: Rule) -> dict[str, object]:
         case AtMostTogether(fields, maximum, provenance):
             said: dict[str, object] = {"type": "combined_max_items", "fields": paths(fields)}
             return {**said, "max": maximum, "provenance": provenance}
+        case NeedsOne(fields, provenance):
+            said = {"type": "combined_min_items", "fields": paths(fields), "min": 1}
+            return {**said, "provenance": provenance}
         case AllOrNone(fields, provenance):
             return {"type": "all_or_none", "fields": paths(fields), "provenance": provenance}
         case TakesPrecedence(winner, over, provenance):
@@ -205,7 +251,7 @@ def as_constraint(rule: Rule) -> dict[str, object]:
 
 
 def stated_constraints(model: type[CheckedInput]) -> Iterator[dict[str, object]]:
-    for constraint in collected()[model.slug]["constraints"]:
+    for constraint in collected()[model.__name__]["constraints"]:
         if constraint["type"] != "reject_unknown_enum":  # has a test of its own
             beside = ("http_status", "data_uri_types_note")
             yield {key: value for key, value in constraint.items() if key not in beside}
@@ -218,9 +264,9 @@ def by_type(constraint: dict[str, object]) -> str:
 @needs_facts
 @each_model
 def test_the_rules_are_the_stated_constraints(model: type[CheckedInput]) -> None:
-    from_notes = RULES_FROM_NOTES.get(model, (None, ""))[0]
-    assert from_notes is None or from_notes in model.rules
-    ours = [as_constraint(rule) for rule in model.rules if rule != from_notes]
+    from_notes = [rule for rule, _ in RULES_FROM_NOTES.get(model, [])]
+    assert all(rule in model.rules for rule in from_notes)
+    ours = [as_constraint(rule) for rule in model.rules if rule not in from_notes]
     assert sorted(ours, key=by_type) == sorted(stated_constraints(model), key=by_type)
 
 
@@ -229,21 +275,22 @@ def test_a_field_that_rejects_unknown_words_refuses_one() -> None:
     closed = [
         (model, constraint["field"].removeprefix("input."))
         for model in MODELS
-        for constraint in collected()[model.slug]["constraints"]
+        for constraint in collected()[model.__name__]["constraints"]
         if constraint["type"] == "reject_unknown_enum"
     ]
     assert closed == [(models.SeedreamV45, "aspect_ratio")]
     for model, name in closed:
+        fields: dict[str, Any] = {"prompt": "a lighthouse", name: "unknown"}
         with pytest.raises(InputError) as refused:
-            model(**{"prompt": "a lighthouse", name: "unknown"})
+            model(**fields)
         assert refused.value.field == name
 
 
 @needs_facts
 @each_model
 def test_the_example_of_each_model_goes_out_as_it_is(model: type[CheckedInput]) -> None:
-    example = collected()[model.slug]["example"]["input"]
-    sent = model(**example).payload()
+    example = collected()[model.__name__]["example"]["input"]
+    sent = model(**example, slug="named").payload()
     assert list(sent.items()) == list(example.items())
 
 
@@ -277,6 +324,8 @@ def test_the_docstring_never_claims_the_inferred_as_documented(
     claim = claims(model)[name]
     assert claim.startswith(fact.provenance)
     before, _, after = claim.partition("inferred: ")
+    if fact.provenance == "inferred":
+        assert all(number in claim for number in _numbers(fact))
     for number in _numbers(fact.inferred):
         if fact.provenance == "documented":
             assert number in after
@@ -298,7 +347,10 @@ def test_the_docstring_names_the_page(model: type[CheckedInput]) -> None:
     assert f"Page: {model.page or 'none is known.'}\n" in _dedented(model)
 
 
-def test_an_inferred_slug_is_said_to_be_inferred() -> None:
-    inferred = [model for model in MODELS if model.slug_provenance == "inferred"]
-    assert inferred == [models.SeedreamV5LiteEdit]
-    assert "slug is inferred" in (models.SeedreamV5LiteEdit.__doc__ or "")
+@each_model
+def test_the_docstring_says_how_to_name_a_model_whose_slug_is_not_documented(
+    model: type[CheckedInput],
+) -> None:
+    words = " ".join((model.__doc__ or "").split())
+    told = "say it by `slug=` or `models.configure`" in words
+    assert told == (model.documented_slug is None) == (model.slug_provenance != "documented")

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
+import warnings
+from functools import cache
 from typing import Any
 
-import pytest
-from hypothesis import assume, given
+import jsonschema
+from hypothesis import given
 from hypothesis import strategies as st
 
 from liangxin import models
 from liangxin._errors import InferredLimitWarning, InputError
-from liangxin.models import facts
+from liangxin._media import replaced
+from liangxin._tasks import Task
+from liangxin.models import configure, facts, json_schema
 from liangxin.models._checks import CheckedInput
-from liangxin.models._rules import FieldFacts, Limits, PictureReferences
+from liangxin.models._rules import AtMostTogether, SecondsTogether
+from tests.models.strategies import each_model, few_examples, inputs, json_values, named
 
-MODELS: list[type[CheckedInput]] = [getattr(models, name) for name in models.__all__]
-each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-
-text = st.text(st.characters(exclude_categories=["Cs"]))
-pictures = st.sampled_from(
-    ["https://example.com/a.png", "http://example.com/b.webp?c=d", "data:image/jpeg;base64,/9j/"]
-)
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | text,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
-    max_leaves=5,
-)
 anything = (
     st.none()
     | st.booleans()
@@ -44,74 +32,36 @@ anything = (
 )
 
 
-def tighter(fact: FieldFacts, limit: str) -> Any:
-    """The tighter one of a documented and an inferred limit."""
-    known = [getattr(limits, limit) for limits in (fact, fact.inferred or Limits())]
-    known = [value for value in known if value is not None]
-    pick = max if limit.startswith("min") else min
-    return pick(known) if known else None
+@cache
+def _validator(name: str, strict: bool) -> jsonschema.Draft202012Validator:
+    schema = json_schema(getattr(models, name), strict=strict)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
 
 
-def values(fact: FieldFacts, references: bool) -> st.SearchStrategy[Any]:
-    guessed = fact.inferred or Limits()
-    words = [*fact.choices, *fact.aliases] or [*guessed.choices, *guessed.aliases]
-    if words:
-        return st.sampled_from(words)
-    items = {"min_size": tighter(fact, "min_items") or 0, "max_size": tighter(fact, "max_items")}
-    match fact.type:
-        case "string":
-            low, high = tighter(fact, "min_length") or 0, tighter(fact, "max_length")
-            return st.text(st.characters(exclude_categories=["Cs"]), min_size=low, max_size=high)
-        case "integer":
-            return st.integers(tighter(fact, "minimum"), tighter(fact, "maximum"))
-        case "number":
-            low, high = tighter(fact, "minimum"), tighter(fact, "maximum")
-            return st.floats(low, high) | st.integers(math.ceil(low), math.floor(high))
-        case "boolean":
-            return st.booleans()
-        case "string[]":
-            return st.lists(pictures if references else text, **items)
-        case "object[]":
-            return st.lists(st.dictionaries(text, json_values, max_size=3), **items)
-
-
-@st.composite
-def inputs(draw: st.DrawFn, model: type[CheckedInput]) -> dict[str, Any]:
-    """Fields that satisfy every limit of the model and every rule over several fields."""
-    bound = {
-        name for rule in model.rules if isinstance(rule, PictureReferences) for name in rule.fields
-    }
-    fields = {
-        name: draw(values(fact, name in bound))
-        for name, fact in facts(model).items()
-        if fact.required or draw(st.booleans())
-    }
-    assume(("width" in fields) == ("height" in fields))
-    if model is models.Flux2Pro:
-        singles = [name for name in fields if name.startswith("input_image")]
-        assume(len(singles) + len(fields.get("reference_images", ())) <= 4)
-    elif "image_input" in facts(model):
-        assume(sum(len(fields.get(name, ())) for name in bound) <= 3)
-    if model is models.KlingV3Pro:
-        assume(fields.get("prompt") or fields.get("multi_prompt"))
-    return fields
+def validator(model: type[CheckedInput], strict: bool) -> jsonschema.Draft202012Validator:
+    return _validator(model.__name__, strict)
 
 
 @each_model
+@few_examples
 @given(data=st.data())
 def test_what_the_metadata_allows_is_made_and_survives_json(
     model: type[CheckedInput], data: st.DataObject
 ) -> None:
     fields = data.draw(inputs(model))
-    made = model(**fields)
+    made = model(**fields, slug=named(model), strict=True)
     sent = made.payload()
     back = json.loads(json.dumps(sent).encode())
     assert list(sent) == [name for name in facts(model) if name in fields]
     assert back == sent == {name: fields[name] for name in sent}
-    assert model(**back) == made
+    assert model(**back, slug=named(model)) == made
+    for strict in (False, True):
+        validator(model, strict).validate(back)
 
 
 @each_model
+@few_examples
 @given(data=st.data())
 def test_whatever_is_given_only_our_own_errors_come_out(
     model: type[CheckedInput], data: st.DataObject
@@ -121,19 +71,65 @@ def test_whatever_is_given_only_our_own_errors_come_out(
         for name, fact in facts(model).items()
         if fact.required or data.draw(st.booleans())
     }
-    came = make(model, fields)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferredLimitWarning)
+        came = make(model, fields)
     if isinstance(came, InputError):
         assert came.field in facts(model)
         assert came.allowed
         assert str(came).isprintable()
     elif isinstance(came, CheckedInput):
-        json.dumps(came.payload(), allow_nan=False, ensure_ascii=False).encode()
+        sent = replaced(came.payload(), lambda media: "in its place, a text")
+        json.dumps(sent, allow_nan=False, ensure_ascii=False).encode()
+
+
+BEYOND_SCHEMAS = (AtMostTogether, SecondsTogether)
+"""Rules that add up what several values hold; JSON Schema cannot, and has them in words."""
+
+
+@each_model
+@few_examples
+@given(data=st.data(), strict=st.booleans())
+def test_a_class_and_its_schema_judge_alike(
+    model: type[CheckedInput], data: st.DataObject, strict: bool
+) -> None:
+    fields = data.draw(inputs(model))
+    for name in data.draw(st.sets(st.sampled_from(list(facts(model))), max_size=2)):
+        fields[name] = data.draw(json_values.filter(is_no_number_that_json_takes_for_another))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferredLimitWarning)
+        came = make(model, fields, strict or None)
+    if isinstance(came, CheckedInput):
+        validator(model, strict).validate(came.payload())
+    elif came.allowed not in {r.words for r in model.rules if isinstance(r, BEYOND_SCHEMAS)}:
+        assert not validator(model, strict).is_valid(fields)
+
+
+def is_no_number_that_json_takes_for_another(value: object) -> bool:
+    """To JSON Schema, 5.0 is an integer."""
+    return not (isinstance(value, float) and value.is_integer())
+
+
+@each_model
+@few_examples
+@given(data=st.data())
+def test_every_input_comes_back_from_what_the_service_keeps_of_it(
+    model: type[CheckedInput], data: st.DataObject
+) -> None:
+    fields: dict[str, Any] = data.draw(inputs(model))
+    for name in data.draw(st.sets(st.sampled_from(list(facts(model))), max_size=2)):
+        fields[name] = data.draw(json_values)
+    kept = {name: value for name, value in fields.items() if value is not None}
+    configure({model: named(model)})
+    back = Task(id="t", param={"model": named(model), "input": {**fields, "news": [1]}}).input()
+    assert isinstance(back, model)
+    assert (back.slug, back.payload()) == (named(model), {**kept, "news": [1]})
 
 
 def make(
-    model: type[CheckedInput], fields: dict[str, Any]
-) -> CheckedInput | InputError | InferredLimitWarning:
+    model: type[CheckedInput], fields: dict[str, Any], strict: bool | None = None
+) -> CheckedInput | InputError:
     try:
-        return model(**fields)
-    except (InputError, InferredLimitWarning) as refusal:
+        return model(**fields, slug=named(model), strict=strict)
+    except InputError as refusal:
         return refusal

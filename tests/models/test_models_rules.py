@@ -17,24 +17,36 @@ from typing import Any
 import attrs
 import pytest
 
+from liangxin import models
 from liangxin._errors import InferredLimitWarning, InputError
 from liangxin._media import LocalMedia
-from liangxin._tasks import RawInput
+from liangxin._tasks import RawInput, Task
 from liangxin.models import (
     Flux2Pro,
     Gemini25FlashImagePreview,
     Imagen4Fast,
     Imagen4Ultra,
+    KlingV3OmniPro,
     KlingV3Pro,
+    KlingV3Std,
     NanoBananaPro,
     NanoBananaProFlash,
+    RunwayActTwo,
+    RunwayGen45TextToVideo,
     SeedreamV5Lite,
     SeedreamV5LiteEdit,
     SeedreamV45,
     SeedreamV45Edit,
+    Veo31TextToVideo,
+    Wan26TextToVideo,
+    Wan27ImageToVideo,
+    Wan27ReferenceToVideo,
+    Wan27TextToVideo,
     ZImage,
+    configure,
+    facts,
 )
-from liangxin.models._checks import CheckedInput, already_warned
+from liangxin.models._checks import CheckedInput, _checks, already_warned
 
 PNG = "https://example.com/in/cat.png"
 INLINE = "data:image/png;base64,iVBORw0KGgo="
@@ -203,6 +215,10 @@ AT_THE_EDGE: list[tuple[Model, dict[str, Any]]] = [
     (KlingV3Pro, {"duration": "3", "cfg_scale": 0}),
     (KlingV3Pro, {"duration": "15", "cfg_scale": 1.0}),
     (KlingV3Pro, {"prompt": None, "multi_prompt": [{"prompt": TEXT}] * 6}),
+    (KlingV3Pro, {"multi_prompt": [{"duration": "7.5"}, {"duration": "7.5"}, {"duration": "?"}]}),
+    (KlingV3OmniPro, {"image_urls": [PNG] * 2, "elements": [{}] * 2}),
+    (Wan27ReferenceToVideo, {"image_urls": [PNG] * 2, "video_urls": [PNG] * 3}),
+    (Veo31TextToVideo, {"duration": 8}),
     *(
         (NanoBananaPro, {"image_input": [good]})
         for good in (
@@ -220,7 +236,7 @@ AT_THE_EDGE: list[tuple[Model, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model", "fields"), AT_THE_EDGE)
 def test_what_just_meets_a_limit_passes_in_silence(model: Model, fields: dict[str, Any]) -> None:
-    sent = model(**{"prompt": TEXT, **fields}).payload()
+    sent = model(**{"prompt": TEXT, **fields}, slug="named").payload()
     asked = {"prompt": TEXT, **fields}
     assert sent == {name: value for name, value in asked.items() if value is not None}
 
@@ -260,6 +276,12 @@ DOUBTFUL: list[tuple[Model, dict[str, Any], str]] = [
     (KlingV3Pro, {"prompt": "x" * 2501}, "prompt"),
     (KlingV3Pro, {"negative_prompt": "x" * 2501}, "negative_prompt"),
     (KlingV3Pro, {"multi_prompt": [{"prompt": TEXT}] * 7}, "multi_prompt"),
+    (KlingV3Pro, {"multi_prompt": [{"duration": "8"}] * 2}, "multi_prompt"),
+    (KlingV3OmniPro, {"image_urls": [PNG] * 2, "elements": [{}] * 3}, "elements"),
+    (Wan27ReferenceToVideo, {"image_urls": [PNG] * 3, "video_urls": [PNG] * 3}, "video_urls"),
+    (Wan27ReferenceToVideo, {"image_urls": []}, "image_urls"),
+    (Veo31TextToVideo, {"duration": 5}, "duration"),
+    (RunwayGen45TextToVideo, {"duration": -5}, "duration"),
     (KlingV3Pro, {"duration": "2"}, "duration"),
     (KlingV3Pro, {"duration": "5s"}, "duration"),
     (KlingV3Pro, {"aspect_ratio": "4:3"}, "aspect_ratio"),
@@ -272,11 +294,14 @@ DOUBTFUL: list[tuple[Model, dict[str, Any], str]] = [
 def test_a_broken_inferred_limit_warns_and_the_value_is_sent(
     model: Model, fields: dict[str, Any], field: str
 ) -> None:
-    made, said = warned(model, **{"prompt": TEXT, **fields})
+    made, said = warned(model, **{"prompt": TEXT, **fields}, slug="named")
     assert len(said) == 1
     assert said[0].startswith(f"{model.__name__}.{field}")
     assert said[0].endswith("but that is inferred, not documented: sent as it is")
     assert made.payload().get(field) == fields[field]
+    error = refused(model, **{"prompt": TEXT, **fields}, slug="named", strict=True)
+    assert error.field == field
+    assert error.message.endswith("(inferred, and refused because of strict=True)")
 
 
 def test_an_inferred_limit_is_mentioned_once_for_each_model_and_field() -> None:
@@ -322,13 +347,21 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     (KlingV3Pro, {"duration": 5}, "duration", 'a string, so write "5"'),
     (KlingV3Pro, {"duration": 2.5}, "duration", 'a string, so write "2.5"'),
     (ZImage, {"seed": True}, "seed", "an integer"),
-    (ZImage, {"seed": "7"}, "seed", "an integer"),
-    (ZImage, {"seed": 7.0}, "seed", "an integer"),
+    (ZImage, {"seed": "seven"}, "seed", "an integer"),
+    (ZImage, {"seed": "7"}, "seed", "an integer, so write 7"),
+    (ZImage, {"seed": 7.0}, "seed", "an integer, so write 7"),
+    (ZImage, {"seed": 7.5}, "seed", "an integer"),
+    (Veo31TextToVideo, {"duration": "8"}, "duration", "an integer, so write 8"),
+    (Wan27TextToVideo, {"duration": "5"}, "duration", "an integer, so write 5"),
+    (Wan26TextToVideo, {"duration": 5}, "duration", 'a string, so write "5"'),
+    (Wan27TextToVideo, {"additional_settings": []}, "additional_settings", "a mapping"),
+    (RunwayActTwo, {"character": PNG, "reference": {}}, "character", "a mapping"),
+    (RunwayActTwo, {"character": {1: PNG}, "reference": {}}, "character", "strings as keys"),
     (ZImage, {"seed": 1 << 20000}, "seed", "integers of at most 1000 bits"),
     (ZImage, {"enable_safety_checker": 1}, "enable_safety_checker", "True or False"),
     (ZImage, {"enable_safety_checker": "true"}, "enable_safety_checker", "True or False"),
     (KlingV3Pro, {"cfg_scale": True}, "cfg_scale", "a finite number"),
-    (KlingV3Pro, {"cfg_scale": "0.5"}, "cfg_scale", "a finite number"),
+    (KlingV3Pro, {"cfg_scale": "0.5"}, "cfg_scale", "a finite number, so write 0.5"),
     (KlingV3Pro, {"cfg_scale": Fraction(1, 2)}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": float("nan")}, "cfg_scale", "a finite number"),
     (KlingV3Pro, {"cfg_scale": float("-inf")}, "cfg_scale", "a finite number"),
@@ -368,7 +401,8 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
 def test_what_has_the_wrong_type_is_refused(
     model: Model, fields: dict[str, Any], field: str, allowed: str
 ) -> None:
-    error = refused(model, **{"prompt": TEXT, **fields})
+    words = {"prompt": TEXT} if "prompt" in facts(model) else {}
+    error = refused(model, **{**words, **fields}, slug="named")
     assert (error.field, error.allowed) == (field, allowed)
     assert error.message.startswith(f"{model.__name__}.{field}")
 
@@ -596,3 +630,215 @@ def test_a_changed_copy_is_checked_again() -> None:
     assert attrs.evolve(made, resolution="4K").resolution == "4K"
     with pytest.raises(InputError):
         attrs.evolve(made, prompt="")
+
+
+# --- strictness --------------------------------------------------------------------------------
+
+
+def test_strict_leaves_what_is_allowed_alone() -> None:
+    made = ZImage(prompt=TEXT, seed=7, strict=True)
+    assert made == ZImage(prompt=TEXT, seed=7)
+    assert made.payload() == {"prompt": TEXT, "seed": 7}
+
+
+def test_not_strict_sends_whatever_json_can_carry_and_warns_of_nothing() -> None:
+    odd: dict[str, Any] = {
+        "prompt": 7,
+        "image_input": [{"url": PNG}, None],
+        "resolution": "8K",
+        "output_format": ["png", 0.5],
+    }
+    made, said = warned(NanoBananaPro, **odd, strict=False)
+    assert made.payload() == odd
+    assert said == []
+    assert NanoBananaPro(prompt=None, strict=False).payload() == {}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("odd", [{"x": b""}, {1: "x"}, float("nan"), "\ud800", 1 << 2000, {1}])
+def test_what_json_cannot_carry_is_refused_even_if_not_strict(odd: Any) -> None:
+    assert refused(ZImage, prompt=TEXT, seed=odd, strict=False).field == "seed"
+
+
+def test_strictness_is_true_false_or_none() -> None:
+    error = refused(ZImage, prompt=TEXT, strict="yes")
+    assert (error.field, error.value, error.allowed) == ("strict", "yes", "True, False or None")
+
+
+# --- further fields ----------------------------------------------------------------------------
+
+
+def test_extra_fields_go_out_after_the_declared_ones() -> None:
+    given = {"watermark": False, "tags": ["a", None]}
+    made = ZImage(prompt=TEXT, extra=given)
+    given["tags"].append("b")  # type: ignore[attr-defined]
+    assert list(made.payload().items()) == [
+        ("prompt", TEXT),
+        ("watermark", False),
+        ("tags", ["a", None]),
+    ]
+    assert made != ZImage(prompt=TEXT) == ZImage(prompt=TEXT, extra={})
+    assert {made} == {pickle.loads(pickle.dumps(made))}
+    assert "watermark" in repr(made)
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ({"seed": 7}, "which is a field of ZImage: write seed=… instead"),
+        ({7: "seed"}, "strings as keys"),
+        ({"when": {1}}, "what JSON can hold"),
+        ({"when": float("inf")}, "what JSON can hold"),
+        ([("seed", 7)], "a mapping"),
+        ("seed", "a mapping"),
+    ],
+)
+def test_extra_is_a_mapping_of_new_names_to_json(
+    extra: Any, says: str, strict: bool | None
+) -> None:
+    error = refused(ZImage, prompt=TEXT, extra=extra, strict=strict)
+    assert error.field == "extra"
+    assert error.message.startswith("ZImage.extra")
+    assert says in error.message
+
+
+# --- slugs -------------------------------------------------------------------------------------
+
+
+def test_a_model_without_a_documented_slug_says_how_to_give_one() -> None:
+    error = refused(Wan27TextToVideo, prompt=TEXT)
+    assert error.field == "slug"
+    assert error.message == (
+        "the slug of Wan27TextToVideo (WAN 2.7 - Text to Video) is not documented: say it as "
+        "Wan27TextToVideo(slug=…), or once with models.configure({models.Wan27TextToVideo: "
+        "\"…\"}); 'wan-2-7-text-to-video' is only a guess"
+    )
+    assert refused(Wan26TextToVideo, prompt=TEXT).message.endswith("there is not even a guess")
+    assert refused(Wan26TextToVideo, prompt=TEXT, strict=False).field == "slug"
+
+
+def test_a_slug_is_given_with_the_input_or_configured_once() -> None:
+    mine = Wan27TextToVideo(prompt=TEXT, slug="wan-mine")
+    assert (mine.slug, mine.payload()) == ("wan-mine", {"prompt": TEXT})
+    configure({Wan27TextToVideo: "wan-ours"})
+    ours = Wan27TextToVideo(prompt=TEXT)
+    assert ours.slug == "wan-ours"
+    assert ours != mine == attrs.evolve(ours, slug="wan-mine")
+    configure({"Wan27TextToVideo": None})
+    assert refused(Wan27TextToVideo, prompt=TEXT).field == "slug"
+
+
+def test_an_input_keeps_the_slug_that_it_was_made_with() -> None:
+    configure({Wan27TextToVideo: "wan-then"})
+    made = Wan27TextToVideo(prompt=TEXT)
+    sent = pickle.dumps(made)
+    configure({Wan27TextToVideo: "wan-now"})
+    assert made.slug == pickle.loads(sent).slug == attrs.evolve(made, seed=7).slug == "wan-then"
+    assert "wan-then" in repr(made)
+    assert len({made, pickle.loads(sent), Wan27TextToVideo(prompt=TEXT)}) == 2
+
+
+def test_a_documented_slug_can_be_replaced() -> None:
+    assert ZImage(prompt=TEXT).slug == "z-image"
+    assert ZImage(prompt=TEXT, slug="z-image-v2").slug == "z-image-v2"
+    configure({ZImage: "z-image-v3"})
+    assert ZImage(prompt=TEXT).slug == "z-image-v3"
+
+
+@pytest.mark.parametrize("slug", ["", "  ", 7, ["wan"]])
+def test_a_slug_is_text(slug: Any) -> None:
+    assert refused(Wan27TextToVideo, prompt=TEXT, slug=slug).field == "slug"
+    with pytest.raises(InputError, match="slug must be a model's name"):
+        configure({Wan27TextToVideo: slug})
+
+
+@pytest.mark.parametrize("key", ["Wan27TextToVideos", "wan-2-7-text-to-video", RawInput, 7])
+def test_only_models_are_configured_and_all_of_them_or_none(key: Any) -> None:
+    with pytest.raises(InputError, match="is no model") as caught:
+        configure({Wan26TextToVideo: "wan26", key: "wan27"})
+    assert caught.value.field == "slugs"
+    assert refused(Wan26TextToVideo, prompt=TEXT).field == "slug"
+
+
+# --- back from a task --------------------------------------------------------------------------
+
+
+def asked(slug: str, fields: Any) -> Task:
+    return Task(id="t", model=slug, param={"model": slug, "input": fields})
+
+
+def test_a_task_gives_back_the_input_that_made_it() -> None:
+    made = ZImage(prompt=TEXT, seed=7, extra={"watermark": False})
+    back = asked("z-image", {"prompt": TEXT, "seed": 7, "watermark": False}).input()
+    assert back == made
+    assert isinstance(back, ZImage)
+    assert attrs.evolve(back, strict=None, seed=8).payload()["seed"] == 8
+
+
+def test_what_the_service_took_is_given_back_without_a_word_whatever_we_think_of_it() -> None:
+    fields = {"image_urls": [PNG], "seed": -1, "aspect_ratio": "5:4", "prompt": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        back = asked("seedream-v4-5-edit", fields).input()
+    assert isinstance(back, SeedreamV45Edit)
+    assert back.payload() == {"aspect_ratio": "5:4", "seed": -1, "image_urls": [PNG]}
+    assert back.extra == {"image_urls": (PNG,)}
+
+
+def test_a_task_knows_configured_slugs_and_guesses_and_leaves_the_rest_raw() -> None:
+    fields = {"prompt": TEXT}
+    assert asked("wan27", fields).input() == RawInput("wan27", fields)
+    configure({Wan27TextToVideo: "wan27"})
+    assert asked("wan27", fields).input() == Wan27TextToVideo(slug="wan27", prompt=TEXT)
+    assert asked("kling-v3-std", fields).input() == KlingV3Std(slug="kling-v3-std", prompt=TEXT)
+    endless = {"prompt": "\ud800"}
+    assert asked("z-image", endless).input() == RawInput("z-image", endless)
+
+
+def test_of_two_models_with_one_slug_a_task_is_the_one_that_fits() -> None:
+    configure({"Wan27TextToVideo": "wan", "Wan27ImageToVideo": "wan"})
+    assert isinstance(asked("wan", {"prompt": TEXT}).input(), Wan27TextToVideo)
+    assert isinstance(asked("wan", {"start_image_url": PNG}).input(), Wan27ImageToVideo)
+
+
+@pytest.mark.parametrize(
+    "param",
+    [None, {}, {"input": {"prompt": TEXT}}, {"model": "z-image"}, {"model": 7, "input": {}}],
+)
+def test_a_task_of_which_the_service_kept_nothing_gives_nothing_back(param: Any) -> None:
+    assert Task(id="t", param=param).input() is None
+
+
+def test_a_task_whose_param_names_no_model_has_its_own() -> None:
+    task = Task(id="t", model="z-image", param={"input": {"prompt": TEXT}})
+    assert task.input() == ZImage(prompt=TEXT)
+
+
+# --- media, also where nothing is checked --------------------------------------------------------
+
+
+def test_an_input_that_is_not_checked_takes_media_in_the_fields_for_them_only() -> None:
+    made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png")] * 9, strict=False)
+    assert made.payload()["image_input"] == [LocalMedia(Path("cat.png"))] * 9
+    odd: Any = {"input_image": [b"cat", {"url": Path("cat.png")}]}
+    assert Flux2Pro(prompt=TEXT, strict=False, **odd).payload()["input_image"] == [
+        LocalMedia(b"cat"),
+        {"url": LocalMedia(Path("cat.png"))},
+    ]
+    assert refused(ZImage, prompt=b"fog", strict=False).allowed == "what JSON can hold"
+    error = refused(Flux2Pro, prompt=TEXT, strict=False, input_image=io.BytesIO())
+    assert "nothing left to read" in error.message
+
+
+def test_further_fields_take_no_media() -> None:
+    assert refused(ZImage, prompt=TEXT, extra={"picture": b"cat"}).field == "extra"
+
+
+@pytest.mark.parametrize("model", [getattr(models, name) for name in models.__all__])
+def test_every_field_for_media_takes_what_is_on_this_machine(model: Model) -> None:
+    for name, fact in models.facts(model).items():
+        if fact.media is not None:
+            check = {each.name: each for each in _checks(model)}[name]
+            given: Any = Path("cat.png") if fact.type == "string" else [Path("cat.png"), b"cat"]
+            wrapped = [LocalMedia(Path("cat.png")), LocalMedia(b"cat")]
+            assert check.read(check, given) in (wrapped[0], tuple(wrapped))

@@ -29,6 +29,8 @@ def typed(cell: object, fact: FieldFacts) -> object:
             return boolean(cell)
         case "string[]" | "object[]":
             return _list(cell, fact)
+        case "object":
+            return _object(cell, fact)
     return cell
 
 
@@ -49,6 +51,12 @@ def _number(cell: object) -> object:
 def boolean(cell: object) -> object:
     """True or false where the cell says so; any other cell as it is."""
     return _BOOLEANS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
+
+
+def _object(cell: object, fact: FieldFacts) -> object:
+    if isinstance(cell, str) and cell.lstrip().startswith("{"):
+        return decode(cell, fact.name)
+    return cell
 
 
 def _list(cell: object, fact: FieldFacts) -> object:

@@ -16,6 +16,7 @@ from liangxin._text import quoted
 from liangxin.batch._reading.errors import refused
 from liangxin.batch._reading.names import did_you_mean, is_name
 from liangxin.models._checks import CheckedInput
+from liangxin.models._known import by_slug, classes, slug_to_send, slugs_in_use
 from liangxin.models._rules import FieldFacts
 
 
@@ -33,27 +34,32 @@ class Model:
 
 
 @cache
-def known_models() -> Mapping[str, Model]:
-    """The known models, by slug and by the name of the class."""
-    classes: list[type[CheckedInput]] = [getattr(models, name) for name in models.__all__]
-    known = [Model(each.slug, each) for each in classes]
-    return {**{each.slug: each for each in known}, **dict(zip(models.__all__, known, strict=True))}
-
-
-@cache
 def fields_of_all() -> frozenset[str]:
     """The fields of all known models."""
-    return frozenset(name for model in known_models().values() for name in model.facts)
+    return frozenset(name for model in classes().values() for name in models.facts(model))
+
+
+def is_known(named: str) -> bool:
+    """Whether it is the slug of a class, or its name."""
+    return named in classes() or bool(by_slug(named))
 
 
 def model_named(named: object, *, is_raw: bool = False) -> Model:
-    """The model that is named; a name that is close to that of a known one is an error."""
+    """
+    The model that is named; a name that is close to that of a known one is an error.
+
+    So is a class whose slug nobody has said.  A line that names a slug has said it, even where the
+    class is found by a guess.
+    """
     if isinstance(named, type) and issubclass(named, CheckedInput):
-        return Model(named.slug, named)
+        return Model(slug_to_send(named, None), named)
     if not isinstance(named, str) or not is_name(named):
         raise refused("model", named, "a slug, or the name of a class of liangxin.models")
-    if named in known_models():
-        return known_models()[named]
+    if named in classes():
+        return Model(slug_to_send(classes()[named], None), classes()[named])
+    known = by_slug(named)
+    if known:
+        return Model(named, known[0] if is_raw else _the_one(named, known))
     meant = None if is_raw else _slip_of(named)
     if meant is not None:
         raise InputError(
@@ -66,22 +72,35 @@ def model_named(named: object, *, is_raw: bool = False) -> Model:
     return Model(named)
 
 
-@lru_cache(maxsize=1024)
+def _the_one(slug: str, known: tuple[type[CheckedInput], ...]) -> type[CheckedInput]:
+    """The class that goes by a slug; several can, where the same was configured for them."""
+    if len(known) > 1:
+        names = " or ".join(model.__name__ for model in known)
+        raise refused("model", slug, f"the name of a class, since several go by it: {names}")
+    return known[0]
+
+
 def _slip_of(name: str) -> str | None:
+    """The slug, or the name of a class, that somebody who wrote `name` evidently meant."""
+    return _near(name, (*classes(), *slugs_in_use()))
+
+
+@lru_cache(maxsize=1024)
+def _near(name: str, known: tuple[str, ...]) -> str | None:
     """
-    The slug that somebody who wrote `name` evidently meant.
+    The one of the known names that `name` is a slip of.
 
     Another number is another model, and so is a word more or less (flux-3-pro, kling-v3-omni-pro):
     the Market has models that we do not know.
     """
-    slugs = {_squeezed(model.slug): model.slug for model in known_models().values()}
+    by_letters = {_squeezed(each): each for each in known}
     squeezed = _squeezed(name)
-    if squeezed in slugs:
-        return slugs[squeezed]
-    for near in get_close_matches(squeezed, slugs, cutoff=0.8):
+    if squeezed in by_letters:
+        return by_letters[squeezed]
+    for near in get_close_matches(squeezed, by_letters, cutoff=0.8):
         same_numbers = re.sub(r"\D", "", near) == re.sub(r"\D", "", squeezed)
-        if same_numbers and not _has_a_word_more(_words(name), _words(slugs[near])):
-            return slugs[near]
+        if same_numbers and not _has_a_word_more(_words(name), _words(by_letters[near])):
+            return by_letters[near]
     return None
 
 
@@ -111,7 +130,7 @@ def require_known(model: type[CheckedInput], fields: Mapping[str, object]) -> No
     )
 
 
-def typed_input(model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInput:
+def typed_input(slug: str, model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInput:
     """The input, checked by its model; every required field must be there."""
     require_known(model, fields)
     for fact in models.facts(model).values():
@@ -121,4 +140,4 @@ def typed_input(model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInp
                 field=fact.name,
                 allowed=f"a value ({fact.type}): the field is required",
             )
-    return model(**fields)
+    return model(slug=slug, **fields)

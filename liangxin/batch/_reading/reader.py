@@ -20,7 +20,7 @@ from liangxin.batch._reading.keys import Keys
 from liangxin.batch._reading.known_models import (
     Model,
     fields_of_all,
-    known_models,
+    is_known,
     model_named,
     require_known,
     typed_input,
@@ -102,7 +102,8 @@ class Reader:
         if row.raw or model.known is None:
             asked = RawInput(model.slug, fields)
         else:
-            asked = typed_input(model.known, with_files(fields, model.facts, self.place.folder))
+            located_fields = with_files(fields, model.facts, self.place.folder)
+            asked = typed_input(model.slug, model.known, located_fields)
         digest = self.keys.digest_of(asked)
         key = self.keys.key(row.id, digest, line)
         return Request(key=key, input=asked, line=line, sha256=digest.hex())
@@ -194,7 +195,7 @@ def _unit(format: Format) -> str:
 def _takes_anything(cells: Mapping[str, object]) -> bool:
     """Whether the row of a table names a model whose fields are not checked."""
     model = cells.get("model")
-    is_unknown = isinstance(model, str) and model not in known_models()
+    is_unknown = isinstance(model, str) and not is_known(model)
     return is_unknown or boolean(cells.get("raw")) is True
 
 

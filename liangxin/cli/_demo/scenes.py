@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from liangxin import models
 from liangxin._tasks import ModelInput
+from liangxin.emulator import GUESSED_SLUGS
 
 
 def scenes() -> Sequence[ModelInput]:
@@ -64,6 +65,7 @@ def scenes() -> Sequence[ModelInput]:
             prompt="A folding bicycle drawn as a patent figure: fine ink lines, numbered parts",
         ),
         models.SeedreamV5LiteEdit(
+            slug=GUESSED_SLUGS["SeedreamV5LiteEdit"],  # documented is none
             prompt="Turn the sketch into a linocut in two colours; keep the pose of the heron",
             reference_images=[
                 "https://example.com/references/heron.png",
