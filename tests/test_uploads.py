@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -204,3 +205,11 @@ def test_a_bucket_that_is_not_there_is_not_sent_and_says_why(
             client.run(Flux2Pro(prompt=TEXT, input_image=PNG))
     assert "canary-secret" not in str(failed.value) + repr(failed.value.__cause__)
     assert not server.requests
+
+
+def test_without_the_extra_a_sentence_says_which_one_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(ImportError, match=r'pip install "liangxin\[objects\]"'):
+        ObstoreUploader(MemoryStore())

@@ -49,6 +49,7 @@ class CheckedInput(ModelInput):
     """
     The input of a model that this package knows: checked when made, never changed after.
 
+
     Three keywords are about the input and are no fields of it.  `slug` is the model's name at the
     service, where it is not documented, or no longer what is documented.  `strict` says what
     happens where a limit is broken: True raises also where it is only inferred; None warns of
@@ -121,6 +122,7 @@ class CheckedInput(ModelInput):
                 object.__setattr__(self, check.name, _json(check, value, "", 0))
 
     def payload(self) -> dict[str, object]:
+        """The request's `input`: only what was set, in the documented order of fields."""
         sent = {
             check.name: _plain(value)
             for check in _checks(type(self))
@@ -408,34 +410,6 @@ def _read_strings(check: _Check, value: object) -> tuple[str, ...]:
     return tuple(read)
 
 
-def _read_medium(check: _Check, value: object, at: str = "") -> str | LocalMedia:
-    if isinstance(value, str):
-        return _text(check, value, at)
-    media = _local(check, value, at)
-    if media is None:
-        check.refuse(value, _MEDIA_TAKEN, at)
-    return media
-
-
-def _read_media(check: _Check, value: object) -> tuple[str | LocalMedia, ...]:
-    items = _items(check, value, f"{check.media}s")
-    return tuple(_read_medium(check, item, f"[{index}]") for index, item in enumerate(items))
-
-
-def _local(check: _Check, value: object, at: str) -> LocalMedia | None:
-    try:
-        return LocalMedia.of(value)
-    except Unfit as exc:
-        raise InputError(
-            f"{check.model}.{check.name}{at} {exc}; it takes {_MEDIA_TAKEN}",
-            field=check.name,
-            allowed=_MEDIA_TAKEN,
-        ) from exc
-
-
-_MEDIA_TAKEN = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
-
-
 def _read_object(check: _Check, value: object) -> dict[str, object]:
     if not isinstance(value, Mapping):
         check.refuse(value, "a mapping")
@@ -451,6 +425,34 @@ def _read_objects(check: _Check, value: object) -> tuple[object, ...]:
     return tuple(read)
 
 
+def _read_medium(check: _Check, value: object, at: str = "") -> str | LocalMedia:
+    if isinstance(value, str):
+        return _text(check, value, at)
+    media = _local(check, value, at)
+    if media is None:
+        check.refuse(value, _MEDIA_TAKEN, at)
+    return media
+
+
+def _read_media(check: _Check, value: object) -> tuple[str | LocalMedia, ...]:
+    items = _items(check, value, f"{check.media}s")
+    return tuple(_read_medium(check, item, f"[{index}]") for index, item in enumerate(items))
+
+
+def _local(check: _Check, value: object, at: str = "") -> LocalMedia | None:
+    try:
+        return LocalMedia.of(value)
+    except Unfit as exc:
+        raise InputError(
+            f"{check.model}.{check.name}{at} {exc}; it takes {_MEDIA_TAKEN}",
+            field=check.name,
+            allowed=_MEDIA_TAKEN,
+        ) from exc
+
+
+_MEDIA_TAKEN = "a URL, a data URI, a Path, bytes, an open binary file or a Pillow image"
+
+
 def _json(check: _Check, value: object, at: str, depth: int) -> object:
     """A copy of `value` as JSON has it, that no one else can change."""
     if depth > DEEPEST:
@@ -463,10 +465,10 @@ def _json(check: _Check, value: object, at: str, depth: int) -> object:
         return _whole(check, value, at)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
+    if is_local(value):
+        return _local(check, value, at)
     if isinstance(value, Mapping):
         return _mapping(check, value, at, depth)
-    if check.media is not None and is_local(value):  # a field that strict=False does not check
-        return _local(check, value, at)
     if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray, memoryview)):
         check.refuse(value, "what JSON can hold", at)
     return tuple(_json(check, x, f"{at}[{i}]", depth + 1) for i, x in enumerate(value))

@@ -106,8 +106,8 @@ class FieldFacts(Limits):
     that are less certain than the field itself.  `source` is a page of the documentation, or says
     what the field was inferred from.
 
-    `media` is what the addresses in the field lead to, or what is given in their place.  `data_uri`
-    tells who says that the field takes data URIs too; None: nobody does.
+    `media` is what the addresses in the field lead to.  `data_uri` tells who says that the field
+    takes data URIs too; None: nobody does.
     """
 
     name: str = ""

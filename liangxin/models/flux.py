@@ -68,9 +68,9 @@ class Flux2Pro(CheckedInput):
     reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=documented(
+            media="image",
             min_items=0,
             max_items=4,
-            media="image",
             notes="Web addresses. All pictures are counted together, four at most.",
         ),
     )

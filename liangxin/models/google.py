@@ -66,9 +66,9 @@ class Gemini25FlashImagePreview(CheckedInput):
     reference_images: Sequence[Media] | None = field(
         default=None,
         metadata=inferred(
-            max_items=3,
             media="image",
             data_uri="inferred",
+            max_items=3,
             notes="The name is the upstream's; image_input, as for Nano Banana, is as likely. "
             "Web addresses or base64.",
         ),
@@ -86,10 +86,10 @@ _BANANA_RULES = (
     ),
 )
 _BANANA_PICTURES = documented(
-    min_items=0,
-    max_items=3,
     media="image",
     data_uri="documented",
+    min_items=0,
+    max_items=3,
     notes="image_input and reference_images are counted together. Web addresses ending in .png, "
     ".jpg, .jpeg or .webp, or data URIs of those types.",
 )

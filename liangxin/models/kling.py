@@ -37,8 +37,8 @@ class KlingShot(TypedDict, total=False):
 class KlingElement(TypedDict, total=False):
     """A person or thing that prompts call `@Element1`, `@Element2` and so on (inferred)."""
 
-    reference_image_urls: Sequence[str]
-    frontal_image_url: str
+    reference_image_urls: Sequence[Media]
+    frontal_image_url: Media
 
 
 # --- from words, frames and shots --------------------------------------------------------------

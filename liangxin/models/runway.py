@@ -22,14 +22,14 @@ class RunwayCharacter(TypedDict, total=False):
     """Who is to act: a picture or a clip (inferred)."""
 
     type: Literal["image", "video"]
-    uri: str
+    uri: Media
 
 
 class RunwayPerformance(TypedDict, total=False):
     """The clip of the performer (inferred)."""
 
     type: Literal["video"]
-    uri: str
+    uri: Media
 
 
 # --- Gen 4.5 -----------------------------------------------------------------------------------

@@ -25,10 +25,10 @@ _SAMPLED_PROMPT = documented(
     notes="The page's sample has it; that it is required and not empty follows the other models.",
 )
 _REFERENCES = inferred(
-    min_items=1,
-    max_items=5,
     media="image",
     data_uri="inferred",
+    min_items=1,
+    max_items=5,
     notes="The name is the upstream's; the service may call it image_input or image_urls. "
     "Web addresses or base64; JPEG or PNG, at least 256x256, at most 10 MB each.",
 )

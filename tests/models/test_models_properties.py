@@ -79,8 +79,8 @@ def test_whatever_is_given_only_our_own_errors_come_out(
         assert came.allowed
         assert str(came).isprintable()
     elif isinstance(came, CheckedInput):
-        sent = replaced(came.payload(), lambda media: "in its place, a text")
-        json.dumps(sent, allow_nan=False, ensure_ascii=False).encode()
+        texts = replaced(came.payload(), lambda media: repr(media))
+        json.dumps(texts, allow_nan=False, ensure_ascii=False).encode()
 
 
 BEYOND_SCHEMAS = (AtMostTogether, SecondsTogether)

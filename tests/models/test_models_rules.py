@@ -46,7 +46,7 @@ from liangxin.models import (
     configure,
     facts,
 )
-from liangxin.models._checks import CheckedInput, _checks, already_warned
+from liangxin.models._checks import _MEDIA_TAKEN, CheckedInput, _checks, already_warned
 
 PNG = "https://example.com/in/cat.png"
 INLINE = "data:image/png;base64,iVBORw0KGgo="
@@ -392,7 +392,8 @@ NEVER: list[tuple[Model, dict[str, Any], str, str]] = [
     ),
     (KlingV3Pro, {"multi_prompt": [TEXT]}, "multi_prompt", "mappings"),
     (KlingV3Pro, {"multi_prompt": [{1: TEXT}]}, "multi_prompt", "strings as keys"),
-    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": {1, 2}}]}, "elements", "what JSON can hold"),
+    (KlingV3Pro, {"elements": [{"frontal_image_url": b""}]}, "elements", _MEDIA_TAKEN),
     (KlingV3Pro, {"elements": [{"weight": float("inf")}]}, "elements", "what JSON can hold"),
 ]
 
@@ -817,7 +818,7 @@ def test_a_task_whose_param_names_no_model_has_its_own() -> None:
 # --- media, also where nothing is checked --------------------------------------------------------
 
 
-def test_an_input_that_is_not_checked_takes_media_in_the_fields_for_them_only() -> None:
+def test_an_input_that_is_not_checked_takes_media_too() -> None:
     made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png")] * 9, strict=False)
     assert made.payload()["image_input"] == [LocalMedia(Path("cat.png"))] * 9
     odd: Any = {"input_image": [b"cat", {"url": Path("cat.png")}]}
@@ -825,13 +826,8 @@ def test_an_input_that_is_not_checked_takes_media_in_the_fields_for_them_only() 
         LocalMedia(b"cat"),
         {"url": LocalMedia(Path("cat.png"))},
     ]
-    assert refused(ZImage, prompt=b"fog", strict=False).allowed == "what JSON can hold"
     error = refused(Flux2Pro, prompt=TEXT, strict=False, input_image=io.BytesIO())
     assert "nothing left to read" in error.message
-
-
-def test_further_fields_take_no_media() -> None:
-    assert refused(ZImage, prompt=TEXT, extra={"picture": b"cat"}).field == "extra"
 
 
 @pytest.mark.parametrize("model", [getattr(models, name) for name in models.__all__])

@@ -102,8 +102,8 @@ class Reader:
         if row.raw or model.known is None:
             asked = RawInput(model.slug, fields)
         else:
-            located_fields = with_files(fields, model.facts, self.place.folder)
-            asked = typed_input(model.slug, model.known, located_fields)
+            fields = with_files(fields, model.facts, self.place.folder)
+            asked = typed_input(model.slug, model.known, fields)
         digest = self.keys.digest_of(asked)
         key = self.keys.key(row.id, digest, line)
         return Request(key=key, input=asked, line=line, sha256=digest.hex())
