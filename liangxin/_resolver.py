@@ -130,10 +130,15 @@ class Resolver:
             else:
                 texts.append(in_body(await self._address(taker, held)))
         async with self._data_uris.of(inline) as data_uris:
-            filled = zip(request.media, texts, strict=True)
-            yield request.carrying(
-                [text or data_uris[_content(held).sha256] for held, text in filled]
+            pairs = zip(request.media, texts, strict=True)
+            filled = request.carrying(
+                [text or data_uris[_content(held).sha256] for held, text in pairs]
             )
+            try:
+                yield filled
+            finally:  # or the frames of an error would hold the pictures, as long as it is kept
+                filled.rest.clear()
+                data_uris.clear()
 
     def _goes_inline(self, taker: _Taker, content: Content) -> bool:
         return taker.data_uri == "documented" and content.size <= self._max_data_uri
@@ -383,7 +388,7 @@ class _DataUris:
         self._freed = anyio.Event()
 
     @asynccontextmanager
-    async def of(self, wanted: Sequence[tuple[_Taker, Held]]) -> AsyncIterator[Mapping[str, bytes]]:
+    async def of(self, wanted: Sequence[tuple[_Taker, Held]]) -> AsyncIterator[dict[str, bytes]]:
         """Those of the media, by the hash of what they hold, kept while the block runs."""
         names = {_content(held).sha256: (taker, held) for taker, held in wanted}
         if not names:

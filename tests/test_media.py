@@ -426,28 +426,42 @@ async def test_a_hundred_creates_with_one_picture_do_not_hold_a_hundred_of_it(
 
 @virtual
 async def test_different_pictures_wait_for_room_instead_of_filling_the_memory(
-    client_of: Clients,
+    client_of: Clients, tmp_path: Path
 ) -> None:
-    service = Counting()
-
-    def posters() -> Iterator[NanoBananaPro]:
-        for number in range(100):
-            data = PNG + bytes([number]) * 3_000_000
-            yield NanoBananaPro(prompt=f"poster {number}", image_input=[data])
-
+    service, paths = Counting(), [tmp_path / f"{number}.png" for number in range(40)]
+    for number, path in enumerate(paths):
+        path.write_bytes(PNG + bytes([number]) * 4_000_000)
+    posters = [NanoBananaPro(prompt=TEXT, image_input=[path]) for path in paths]
     async with client_of(transport=service, max_retries=0) as client:
         tracemalloc.start()
         try:
-            async with client.run_many(posters(), max_in_flight=20) as outcomes:
-                async for outcome in outcomes:
-                    assert isinstance(outcome.error, liangxin.BadRequest)
-                    del outcome
+            async with client.run_many(posters) as outcomes:
+                ended = [type(outcome.error) async for outcome in outcomes]
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert service.creates == 100
-    # The data URIs, what is remembered of the pictures, and twenty pictures of the caller's.
-    assert peak < 64_000_000 * 1.1 + 64_000_000 * 1.1 + 20 * 3_000_000
+    assert ended == [liangxin.BadRequest] * 40
+    assert service.bytes > 40 * 5_333_333
+    assert peak < 64 * 1024 * 1024 * 1.4
+
+
+@virtual
+async def test_an_error_that_is_kept_keeps_no_picture(client_of: Clients, tmp_path: Path) -> None:
+    service, kept = Counting(), list[liangxin.Outcome]()
+    paths = [tmp_path / f"{number}.png" for number in range(100)]
+    for number, path in enumerate(paths):
+        path.write_bytes(PNG + bytes([number]) * 2_000_000)
+    posters = [NanoBananaPro(prompt=TEXT, image_input=[path]) for path in paths]
+    async with client_of(transport=service, max_retries=0) as client:
+        async with client.run_many(posters) as outcomes:
+            async for outcome in outcomes:
+                kept.append(outcome)
+                if len(kept) == 1:
+                    tracemalloc.start()
+        now, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len({id(outcome.error) for outcome in kept}) == 100
+    assert now < 64_000_000 * 1.1
 
 
 @virtual
