@@ -138,7 +138,6 @@ class Resolver:
                 yield filled
             finally:  # or the frames of an error would hold the pictures, as long as it is kept
                 filled.rest.clear()
-                data_uris.clear()
 
     def _goes_inline(self, taker: _Taker, content: Content) -> bool:
         return taker.data_uri == "documented" and content.size <= self._max_data_uri
@@ -388,7 +387,7 @@ class _DataUris:
         self._freed = anyio.Event()
 
     @asynccontextmanager
-    async def of(self, wanted: Sequence[tuple[_Taker, Held]]) -> AsyncIterator[dict[str, bytes]]:
+    async def of(self, wanted: Sequence[tuple[_Taker, Held]]) -> AsyncIterator[Mapping[str, bytes]]:
         """Those of the media, by the hash of what they hold, kept while the block runs."""
         names = {_content(held).sha256: (taker, held) for taker, held in wanted}
         if not names:
