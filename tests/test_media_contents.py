@@ -263,12 +263,15 @@ def test_an_image_is_encoded_once_and_again_when_it_was_drawn_on() -> None:
     assert contents.look(of(image)).sha256 != first.sha256
 
 
-def test_a_palette_that_was_exchanged_is_another_image() -> None:
+def test_another_palette_and_another_transparent_color_are_another_image() -> None:
     contents, image = Contents(), Image.new("P", (20, 10), 1)
     image.putpalette([0, 0, 0, 255, 0, 0])
     before = contents.look(of(image))
     image.putpalette([0, 0, 0, 0, 255, 0])
-    assert contents.look(of(image)) != before
+    green = contents.look(of(image))
+    assert green != before
+    image.info["transparency"] = 1
+    assert contents.look(of(image)) not in (before, green)
 
 
 def test_an_image_that_cannot_be_loaded_is_unfit() -> None:
