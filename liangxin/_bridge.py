@@ -61,7 +61,7 @@ class HttpxConnection:
                     request.method,
                     self._origin.url + request.target,
                     headers=[*self._headers.raw, *request.headers],
-                    stream=_Body(request.body, *request.rest),
+                    stream=_Body(request),
                     extensions=extensions,
                 )
             )
@@ -100,16 +100,19 @@ class _Trace:
 class _Body(httpx.AsyncByteStream):
     """A body in pieces; httpx's own leaves a generator behind when its sending fails."""
 
-    def __init__(self, *pieces: bytes) -> None:
-        self._pieces = [*reversed(pieces)]
+    def __init__(self, request: Request) -> None:
+        self._body: bytes | None = request.body
+        self._rest = iter(request.rest)
 
     def __aiter__(self) -> _Body:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._pieces:
+        body, self._body = self._body, None
+        piece = next(self._rest, None) if body is None else body
+        if piece is None:
             raise StopAsyncIteration
-        return self._pieces.pop()
+        return piece
 
 
 async def _read(response: httpx.Response, evidence: Evidence) -> bytes:

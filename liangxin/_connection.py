@@ -114,8 +114,8 @@ class DirectConnection:
         with suppress(anyio.BrokenResourceError):
             # It may have answered, and hung up, before it had read everything: that is read below.
             await self._stream.send(data)
-            for piece in request.rest:
-                await self._send_slices(self._stream, piece)
+            for number in range(len(request.rest)):
+                await self._send_slices(self._stream, request.rest, number)
             if request.rest:
                 self._http.send(h11.EndOfMessage())
         return await self._answer(self._stream, evidence)
@@ -152,10 +152,10 @@ class DirectConnection:
             pieces.append(self._http.send(h11.EndOfMessage()))
         return b"".join(piece for piece in pieces if piece)
 
-    async def _send_slices(self, stream: ByteStream, piece: bytes) -> None:
+    async def _send_slices(self, stream: ByteStream, pieces: list[bytes], number: int) -> None:
         # An event loop copies what it cannot send at once: a picture is never there twice.
-        for start in range(0, len(piece), _SLICE):
-            data = self._http.send(h11.Data(piece[start : start + _SLICE]))
+        for start in range(0, len(pieces[number]), _SLICE):
+            data = self._http.send(h11.Data(pieces[number][start : start + _SLICE]))
             assert data is not None
             await stream.send(data)
 

@@ -186,8 +186,9 @@ def _content_of_file(path: Path, mark: object) -> Content:
 def _pixels(image: PillowImage) -> bytes:
     """What is another text when the image has been drawn on."""
     palette = getattr(image, "palette", None)
-    shape = repr((image.mode, image.size, palette and palette.getdata())).encode()
-    return hashlib.sha256(shape + image.tobytes()).digest()
+    clear = getattr(image, "info", {}).get("transparency")
+    shape = (image.mode, image.size, palette and palette.getdata(), clear)
+    return hashlib.sha256(repr(shape).encode() + image.tobytes()).digest()
 
 
 def _encoded(image: PillowImage) -> bytes:

@@ -92,8 +92,7 @@ class LocalMedia:
             return repr(self.source.name)
         if isinstance(self.source, bytes):
             return f"{len(self.source):,} bytes"
-        width, height = self.source.size
-        return f"an image of {width}x{height}, {self.source.mode}"
+        return f"an image of {self.source.size}, {self.source.mode}"
 
 
 Media: TypeAlias = (
@@ -187,7 +186,10 @@ _BRANDS = {
     b"avis": "image/avif",
     b"heic": "image/heic",
     b"heix": "image/heic",
+    b"heim": "image/heic",
+    b"heis": "image/heic",
     b"hevc": "image/heic",
+    b"hevx": "image/heic",
     b"mif1": "image/heic",
     b"msf1": "image/heic",
     b"M4A ": "audio/mp4",

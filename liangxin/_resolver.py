@@ -23,16 +23,17 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeGuard, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 from attrs import define, field, frozen
 
 from liangxin._contents import Contents
-from liangxin._errors import InputError, NotSent
+from liangxin._errors import InputError, LiangxinError, NotSent
 from liangxin._media import (
     USUAL,
     Content,
@@ -96,7 +97,8 @@ class Resolver:
         found = local_in(fields)
         if not found:
             return slug, fields
-        contents = [await self._look(_Taker.of(input, place), media) for place, media in found]
+        takers = [(_Taker.of(input, slug, place), media) for place, media in found]
+        contents = [await self._look(taker, media) for taker, media in takers]
         names = iter(content.identity for content in contents)
         return slug, cast("dict[str, object]", replaced(fields, lambda _: next(names)))
 
@@ -104,7 +106,7 @@ class Resolver:
         """The request with what its media hold; `InputError` for one that cannot be sent so."""
         contents = []
         for held in request.media:
-            taker = _Taker.of(input, held.place)
+            taker = _Taker.of(input, request.model, held.place)
             content = await self._look(taker, held.media)
             taker.require_type(held.media, content)
             if not self._goes_inline(taker, content) and self._uploader is None:
@@ -120,17 +122,21 @@ class Resolver:
         inline: list[tuple[_Taker, Held]] = []
         texts: list[bytes | None] = []
         for held in request.media:
-            taker = _Taker.of(input, held.place)
+            taker = _Taker.of(input, request.model, held.place)
             if self._goes_inline(taker, _content(held)):
                 inline.append((taker, held))
                 texts.append(None)
             else:
                 texts.append(in_body(await self._address(taker, held)))
         async with self._data_uris.of(inline) as data_uris:
-            filled = zip(request.media, texts, strict=True)
-            yield request.carrying(
-                [text or data_uris[_content(held).sha256] for held, text in filled]
+            pairs = zip(request.media, texts, strict=True)
+            filled = request.carrying(
+                [text or data_uris[_content(held).sha256] for held, text in pairs]
             )
+            try:
+                yield filled
+            finally:  # or the frames of an error would hold the pictures, as long as it is kept
+                filled.rest.clear()
 
     def _goes_inline(self, taker: _Taker, content: Content) -> bool:
         return taker.data_uri == "documented" and content.size <= self._max_data_uri
@@ -172,19 +178,20 @@ class Resolver:
     async def _upload(self, media: LocalMedia, content: Content) -> _Address:
         try:
             url = await self._uploaded(media, content)
+            lifetime = _lifetime(self._uploader)
         except Unfit:
             raise
         except Exception as exc:  # whatever the user's uploader raises
             raise NotSent(
                 f"nothing was created: {media!r} could not be uploaded ({in_words(exc)})"
             ) from exc
-        if not isinstance(url, str) or not url.lower().startswith(("https://", "http://")):
+        if not _is_address(url):
             raise NotSent(
                 f"nothing was created: the uploader returned {type(url).__name__} "
                 f"{quoted(url, 60)} for {media!r}, where a web address belongs"
             )
         log.debug("uploaded %r as %s, %d bytes", media, content.name, content.size)
-        address = _Address(url, anyio.current_time() + _lifetime(self._uploader) / 2)
+        address = _Address(url, anyio.current_time() + lifetime / 2)
         self._addresses[content.sha256] = address
         return address
 
@@ -221,6 +228,8 @@ class Resolver:
             self._owned.start(partial(self._do, key, shared, work))
             self._shared[key] = cast("_Shared[object]", shared)
         await shared.done.wait()
+        if isinstance(shared.error, LiangxinError):
+            raise copy(shared.error)  # one error of the work may be many waiters' own
         if shared.error is not None:
             raise shared.error.with_traceback(None)
         return cast("T", shared.result)
@@ -264,6 +273,12 @@ def _name_of(media: LocalMedia) -> object:
     return media.source if isinstance(media.source, Path) else id(media.source)
 
 
+def _is_address(url: object) -> TypeGuard[str]:
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
+        return False
+    return url.lower().startswith(("https://", "http://"))
+
+
 def _lifetime(uploader: object) -> float:
     expires = getattr(uploader, "expires", None)
     return float("inf") if expires is None else float(expires.total_seconds())
@@ -284,13 +299,13 @@ class _Taker:
     rule: PictureReferences | None = None
 
     @classmethod
-    def of(cls, input: ModelInput, place: Place) -> _Taker:
+    def of(cls, input: ModelInput, slug: str, place: Place) -> _Taker:
         """The field of an input."""
         from liangxin.models._checks import CheckedInput  # for those who send pictures
         from liangxin.models._rules import PictureReferences, facts
 
         if not isinstance(input, CheckedInput):
-            return cls(place, f"{place} of {quoted(input.slug, 60)}")
+            return cls(place, f"{place} of {quoted(slug, 60)}")
         subject = f"{type(input).__name__}.{place}"
         fact = facts(type(input)).get(place.field)
         if fact is None:

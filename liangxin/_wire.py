@@ -39,8 +39,12 @@ class Request:
     target: str
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    rest: tuple[bytes, ...] = field(default=(), repr=False)
-    """What follows `body`, in pieces that other requests may share: large, so never joined."""
+    rest: list[bytes] = field(factory=list, repr=False, hash=False)
+    """
+    What follows `body`, in pieces that other requests may share: large, so never joined.
+
+    Emptied when the request has had its answer: the frames of an error would hold it otherwise.
+    """
 
 
 @frozen
@@ -103,7 +107,7 @@ class CreateRequest(Request):
         head, *rest = [*pieces, left]
         size = (b"Content-Length", b"%d" % sum(map(len, (head, *rest))))
         headers = tuple(size if name == size[0] else (name, text) for name, text in self.headers)
-        return evolve(self, body=head, rest=tuple(rest), headers=headers)
+        return evolve(self, body=head, rest=rest, headers=headers)
 
     def with_ref(self, client_ref: str) -> CreateRequest:
         """The same request under the name that an earlier attempt gave it."""

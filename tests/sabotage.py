@@ -54,9 +54,11 @@ class Sabotage:
 CALLBACKS = "liangxin/_callbacks.py"
 CREATION = "liangxin/_creation.py"
 CONNECTION = "liangxin/_connection.py"
+CONTENTS = "liangxin/_contents.py"
 RECORDING = "liangxin/_recording.py"
 RUN = "liangxin/batch/_run.py"
 SQLITE = "liangxin/ledger/_sqlite.py"
+WIRE = "liangxin/_wire.py"
 MACHINE = "tests/test_money_machine.py"
 
 ACTS = [
@@ -478,6 +480,42 @@ ACTS = [
         ],
         "tests/test_batch.py",
         "too_many_doubts_stop",
+    ),
+    Sabotage(
+        "picture-identity",
+        "the ledger does not tell one picture from another",
+        [Cut(WIRE, "        names = iter(content.identity for ", "        names = iter('x' for ")],
+        "tests/test_media.py",
+        "same_picture_from_elsewhere",
+    ),
+    Sabotage(
+        "changed-picture",
+        "a file that changes while it is uploaded passes for the one that was read",
+        [
+            Cut(
+                CONTENTS,
+                "                if _mark(os.fstat(file.fileno())) != content.mark:\n",
+                "                if False:\n",
+            )
+        ],
+        "tests/test_media.py",
+        "changes_while_it_is_uploaded",
+    ),
+    Sabotage(
+        "early-upload",
+        "what the ledger knows already is uploaded once more",
+        [
+            Cut(
+                CREATION,
+                "        planned = await entry.plan(creation.request)\n",
+                "        if creation.request.media:\n"
+                "            async with self._media().filled(creation.input, creation.request):\n"
+                "                pass\n"
+                "        planned = await entry.plan(creation.request)\n",
+            )
+        ],
+        "tests/test_media.py",
+        "waited_for_without_an_upload",
     ),
 ]
 

@@ -141,6 +141,33 @@ def test_the_blocking_client_sends_pictures_too(server: Emulator, options_of: Op
 
 
 @virtual
+async def test_an_image_is_looked_at_and_encoded_beside_the_event_loop(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    threads = set()
+
+    class Watched:
+        mode, size, image = "RGB", (20, 10), Image.new("RGB", (20, 10), "red")
+
+        def tobytes(self) -> bytes:
+            threads.add(threading.get_ident())
+            return self.image.tobytes()
+
+        def convert(self, mode: str, /) -> Any:
+            raise AssertionError("RGB needs no conversion")
+
+        def save(self, fp: io.BytesIO, /, format: str, *, quality: int = 0) -> None:
+            threads.add(threading.get_ident())
+            self.image.save(fp, format)
+
+    async with client_of() as client:
+        await client.create_task(NanoBananaPro(prompt=TEXT, image_input=[Watched()]))
+    assert inputs_of(emulator)[0]["image_input"] == [inline(PNG)]
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+@virtual
 async def test_a_text_that_looks_like_a_stand_in_stays_a_text(
     emulator: Emulator, client_of: Clients
 ) -> None:
@@ -399,28 +426,42 @@ async def test_a_hundred_creates_with_one_picture_do_not_hold_a_hundred_of_it(
 
 @virtual
 async def test_different_pictures_wait_for_room_instead_of_filling_the_memory(
-    client_of: Clients,
+    client_of: Clients, tmp_path: Path
 ) -> None:
-    service = Counting()
-
-    def posters() -> Iterator[NanoBananaPro]:
-        for number in range(100):
-            data = PNG + bytes([number]) * 3_000_000
-            yield NanoBananaPro(prompt=f"poster {number}", image_input=[data])
-
+    service, paths = Counting(), [tmp_path / f"{number}.png" for number in range(40)]
+    for number, path in enumerate(paths):
+        path.write_bytes(PNG + bytes([number]) * 4_000_000)
+    posters = [NanoBananaPro(prompt=TEXT, image_input=[path]) for path in paths]
     async with client_of(transport=service, max_retries=0) as client:
         tracemalloc.start()
         try:
-            async with client.run_many(posters(), max_in_flight=20) as outcomes:
-                async for outcome in outcomes:
-                    assert isinstance(outcome.error, liangxin.BadRequest)
-                    del outcome
+            async with client.run_many(posters) as outcomes:
+                ended = [type(outcome.error) async for outcome in outcomes]
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert service.creates == 100
-    # The data URIs, what is remembered of the pictures, and twenty pictures of the caller's.
-    assert peak < 64_000_000 * 1.1 + 64_000_000 * 1.1 + 20 * 3_000_000
+    assert ended == [liangxin.BadRequest] * 40
+    assert service.bytes > 40 * 5_333_333
+    assert peak < 64 * 1024 * 1024 * 1.4
+
+
+@virtual
+async def test_an_error_that_is_kept_keeps_no_picture(client_of: Clients, tmp_path: Path) -> None:
+    service, kept = Counting(), list[liangxin.Outcome]()
+    paths = [tmp_path / f"{number}.png" for number in range(100)]
+    for number, path in enumerate(paths):
+        path.write_bytes(PNG + bytes([number]) * 2_000_000)
+    posters = [NanoBananaPro(prompt=TEXT, image_input=[path]) for path in paths]
+    async with client_of(transport=service, max_retries=0) as client:
+        async with client.run_many(posters) as outcomes:
+            async for outcome in outcomes:
+                kept.append(outcome)
+                if len(kept) == 1:
+                    tracemalloc.start()
+        now, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len({id(outcome.error) for outcome in kept}) == 100
+    assert now < 64_000_000 * 1.1
 
 
 @virtual
@@ -490,11 +531,22 @@ async def test_all_who_wait_for_an_upload_that_fails_are_told(
     async with client_of(uploader=shelf) as client, client.run_many(posters) as outcomes:
         errors = [outcome.error async for outcome in outcomes]
     assert all(isinstance(error, liangxin.NotSent) for error in errors)
+    assert len({id(error) for error in errors}) == 5
     assert (len(errors), len(shelf.names), len(emulator.requests)) == (5, 1, 0)
 
 
 @virtual
-@pytest.mark.parametrize("answer", [None, b"https://example.com/a.png", "s3://pictures/a.png", ""])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"https://example.com/a.png",
+        "s3://pictures/a.png",
+        "",
+        "https://example.com/\ud800.png",
+        "https://example.com/a.png\n",
+    ],
+)
 async def test_an_uploader_that_returns_no_web_address_is_told_so(
     emulator: Emulator, client_of: Clients, answer: Any
 ) -> None:
@@ -502,6 +554,18 @@ async def test_an_uploader_that_returns_no_web_address_is_told_so(
         with pytest.raises(liangxin.NotSent, match="where a web address belongs"):
             await client.create_task(Flux2Pro(prompt=TEXT, input_image=PNG))
     assert not emulator.requests
+
+
+@virtual
+async def test_an_uploader_whose_lifetime_is_none_is_told_so(
+    emulator: Emulator, client_of: Clients
+) -> None:
+    shelf: Any = Shelf(expires=3600)  # type: ignore[arg-type]  # the point
+    async with client_of(uploader=shelf) as client:
+        with pytest.raises(liangxin.NotSent, match="could not be uploaded"):
+            await client.create_task(Flux2Pro(prompt=TEXT, input_image=PNG))
+        await client.create_task(ZImage(prompt=TEXT))  # the client lives
+    assert len(emulator.charges) == 1
 
 
 @virtual

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -262,3 +263,11 @@ async def test_a_result_that_cannot_be_delivered_is_an_error_with_its_cause(
         with pytest.raises(liangxin.InputError, match="of a folder, `download`"):
             await client.deliver(task, "pictures")  # type: ignore[arg-type]
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_without_the_extra_a_sentence_says_which_one_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(ImportError, match=r'pip install "liangxin\[objects\]"'):
+        ObstoreUploader(MemoryStore())

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
+from liangxin import models
 from liangxin._errors import InferredLimitWarning, InputError
 from liangxin._media import LocalMedia
 from liangxin._tasks import RawInput, Task
@@ -45,7 +46,7 @@ from liangxin.models import (
     configure,
     facts,
 )
-from liangxin.models._checks import _MEDIA_TAKEN, CheckedInput, already_warned
+from liangxin.models._checks import _MEDIA_TAKEN, CheckedInput, _checks, already_warned
 
 PNG = "https://example.com/in/cat.png"
 INLINE = "data:image/png;base64,iVBORw0KGgo="
@@ -814,3 +815,28 @@ def test_a_task_of_which_the_service_kept_nothing_gives_nothing_back(param: Any)
 def test_a_task_whose_param_names_no_model_has_its_own() -> None:
     task = Task(id="t", model="z-image", param={"input": {"prompt": TEXT}})
     assert task.input() == ZImage(prompt=TEXT)
+
+
+# --- media, also where nothing is checked --------------------------------------------------------
+
+
+def test_an_input_that_is_not_checked_takes_media_too() -> None:
+    made = NanoBananaPro(prompt=TEXT, image_input=[Path("cat.png")] * 9, strict=False)
+    assert made.payload()["image_input"] == [LocalMedia(Path("cat.png"))] * 9
+    odd: Any = {"input_image": [b"cat", {"url": Path("cat.png")}]}
+    assert Flux2Pro(prompt=TEXT, strict=False, **odd).payload()["input_image"] == [
+        LocalMedia(b"cat"),
+        {"url": LocalMedia(Path("cat.png"))},
+    ]
+    error = refused(Flux2Pro, prompt=TEXT, strict=False, input_image=io.BytesIO())
+    assert "nothing left to read" in error.message
+
+
+@pytest.mark.parametrize("model", [getattr(models, name) for name in models.__all__])
+def test_every_field_for_media_takes_what_is_on_this_machine(model: Model) -> None:
+    for name, fact in models.facts(model).items():
+        if fact.media is not None:
+            check = {each.name: each for each in _checks(model)}[name]
+            given: Any = Path("cat.png") if fact.type == "string" else [Path("cat.png"), b"cat"]
+            wrapped = [LocalMedia(Path("cat.png")), LocalMedia(b"cat")]
+            assert check.read(check, given) in (wrapped[0], tuple(wrapped))
