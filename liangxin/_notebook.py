@@ -144,7 +144,9 @@ def _remote(url: str, height: int) -> str:
 def _media(address: str, name: str, height: int) -> str:
     size = f'height="{height}" style="max-width:100%;object-fit:contain"'
     if is_clip(name):
-        return f'<video src="{address}" {size} controls muted loop preload="none"></video>'
+        # What is embedded is here already: its first frame asks nobody.
+        preload = "metadata" if address.startswith("data:") else "none"
+        return f'<video src="{address}" {size} controls muted loop preload="{preload}"></video>'
     return (
         f'<img src="{address}" alt="{as_html(name)}" {size} '
         'loading="lazy" decoding="async" referrerpolicy="no-referrer">'

@@ -134,6 +134,13 @@ def test_a_small_file_is_embedded(tmp_path: Path) -> None:
     assert "fog · z-image · success" in page.text
 
 
+def test_the_first_frame_of_an_embedded_clip_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "fog.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    [clip] = shown(Outcome(input=FOG, task=TASK, files=(tmp_path / "fog.mp4",))).all("video")
+    assert (clip["src"] or "").startswith("data:video/mp4;base64,")
+    assert clip["preload"] == "metadata"
+
+
 def test_a_large_file_is_linked_to_from_where_the_notebook_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

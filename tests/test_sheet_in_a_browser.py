@@ -233,6 +233,7 @@ def test_a_failure_is_read_in_full_in_the_large_view(opened: Open, tmp_path: Pat
     page.get_by_role("link", name="p", exact=True).click()
     assert page.locator(".stage .why").text_content() == legible("why " * 300)
     assert "task_1" in page.get_by_role("dialog").text_content()
+    assert page.get_by_role("dialog").get_attribute("class") == "failed"
     assert page.get_by_role("link", name="Open the file").count() == 0
 
 

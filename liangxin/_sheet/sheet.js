@@ -195,6 +195,7 @@
   function show(place) {
     enlarged = place;
     const entry = shown[place];
+    dialog.className = entry.standing;
     one(".stage").replaceChildren(...mediaOf(entry, true));
     one(".place").textContent = `${number(place + 1)} of ${number(shown.length)}`;
     one(".about .prompt").textContent = nameOf(entry);
