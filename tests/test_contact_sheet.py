@@ -303,11 +303,11 @@ def test_a_folder_of_files_alone_is_shown_by_their_names(tmp_path: Path) -> None
 
 def test_an_earlier_sheet_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     page = contact_sheet([], tmp_path / "index.html")
-    with page.open("rb") as earlier:
-        contact_sheet([Outcome(input=FOG, task=TASK)], page)
-        assert len(shown_on(page)) == 1
-        assert b"a lighthouse in fog" not in earlier.read()  # replaced, not written over
-    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    os.link(page, tmp_path / "earlier.html")
+    contact_sheet([Outcome(input=FOG, task=TASK)], page)
+    assert len(shown_on(page)) == 1
+    assert shown_on(tmp_path / "earlier.html") == []  # replaced, not written over
+    assert {path.name for path in tmp_path.iterdir()} == {"earlier.html", "index.html"}
 
 
 def test_an_iterable_that_breaks_leaves_the_earlier_sheet_whole(tmp_path: Path) -> None:
