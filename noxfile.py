@@ -165,6 +165,29 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The contact sheet in a real Chromium, and outcomes as tables in pandas and polars."""
+    if not _has_chromium(session):
+        session.skip("there is no chromium on the PATH: install it, on Debian by `apt-get`")
+    _install(session, "browser")
+    files = ("tests/test_sheet_in_a_browser.py", "tests/test_outcomes.py")
+    session.run("pytest", "-s", *(session.posargs or files))
+
+
+def _has_chromium(session: nox.Session) -> bool:
+    """Whether there is one, if need be now: a bare Debian gets its own."""
+    if any(map(shutil.which, ("chromium", "chromium-browser"))):
+        return True
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return False
+    session.run("apt-get", "update", "-qq", external=True, silent=True)
+    install = ("apt-get", "install", "-qq", "-y", "--no-install-recommends", "chromium")
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run(*install, external=True, silent=True, env=env)
+    return True
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure what the README claims beside the newest peers; `-- --quick` for a rough look."""
     _install(session, "bench", "--upgrade", "--upgrade-strategy", "eager")

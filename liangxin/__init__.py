@@ -52,6 +52,9 @@ from liangxin._version import __version__
 if TYPE_CHECKING:
     from liangxin import batch, callbacks, ledger, models, uploads
     from liangxin._client import AsyncClient
+    from liangxin._contact_sheet import contact_sheet
+    from liangxin._notebook import Gallery, gallery
+    from liangxin._outcomes import outcomes_to_rows
     from liangxin._policy import DownloadPolicy, DownloadProgress
     from liangxin._sync import Client
     from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
@@ -71,6 +74,7 @@ __all__ = [
     "DownloadPolicy",
     "DownloadProgress",
     "Forbidden",
+    "Gallery",
     "InferredLimitWarning",
     "InputError",
     "InvalidInput",
@@ -105,8 +109,11 @@ __all__ = [
     "__version__",
     "batch",
     "callbacks",
+    "contact_sheet",
+    "gallery",
     "ledger",
     "models",
+    "outcomes_to_rows",
     "uploads",
 ]
 
@@ -115,6 +122,7 @@ _LATER = {
     "Client": "_sync",
     "DownloadPolicy": "_policy",
     "DownloadProgress": "_policy",
+    "Gallery": "_notebook",
     "Ledger": "ledger",
     "ModelInput": "_tasks",
     "Outcome": "_tasks",
@@ -122,6 +130,9 @@ _LATER = {
     "Stats": "_tasks",
     "Task": "_tasks",
     "TaskState": "_tasks",
+    "contact_sheet": "_contact_sheet",
+    "gallery": "_notebook",
+    "outcomes_to_rows": "_outcomes",
 }
 
 

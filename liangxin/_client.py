@@ -502,6 +502,19 @@ class AsyncClient:
         self._check_open()
         return await self._downloads().download(final_or_raise(task), Path(to), name=name)
 
+    async def deliver(self, task: Task, to: Uploader, *, name: str | None = None) -> list[str]:
+        """
+        Hand all results of a task that has succeeded to `to`, and return what that returned.
+
+        `to` is called as an uploader is (see `liangxin.uploads`): a bucket, the memory, or a
+        function of yours, with the name that `download` would give the file.  Each result is
+        fetched as `download` does it, and handed over when it is whole.  Raises a leaf of
+        `DownloadError`, also for what `to` raises.
+        """
+        self._check_open()
+        _require(callable(to), "to", to, "an uploader: what can be called; of a folder, `download`")
+        return await self._downloads().deliver(final_or_raise(task), to, name=name)
+
     async def watch_download(
         self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
     ) -> AsyncIterator[DownloadProgress]:

@@ -16,7 +16,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeAlias
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -59,7 +60,11 @@ from liangxin._tasks import Task
 from liangxin._text import in_words, printable
 from liangxin._version import __version__
 
+if TYPE_CHECKING:
+    from liangxin.uploads import Uploader
+
 Told: TypeAlias = Callable[[DownloadProgress], None]
+Then: TypeAlias = Callable[[SavedFile], Awaitable[None]]
 
 MAX_AT_ONCE: Final = 8
 """How many files one client fetches at a time."""
@@ -102,8 +107,38 @@ class Downloader:
         """Save all results of a task, and return their paths; see `save`."""
         return [file.path for file in await self.save(task, to, name=name)]
 
+    async def deliver(self, task: Task, to: Uploader, *, name: str | None = None) -> list[str]:
+        """Hand each result of a task, when it is whole, to `to`; return what that returned."""
+        from liangxin.uploads import hand_over  # for those who deliver
+
+        returned: list[str] = []
+        limiter = anyio.CapacityLimiter(1)
+
+        async def hand(file: SavedFile) -> None:
+            label, kind = file.path.name, file.media_type
+            try:
+                with file.path.open("rb") as stream:
+                    returned.append(
+                        await hand_over(to, label, stream, kind, file.size, limiter=limiter)
+                    )
+            except Exception as exc:  # whatever the user's own callable raises
+                raise DownloadError(
+                    f"{label} of {task.id} was fetched, and cannot be delivered: {in_words(exc)}"
+                ) from exc
+            file.path.unlink()
+
+        with TemporaryDirectory(prefix="liangxin-") as folder:
+            await self.save(task, Path(folder), name=name, then=hand)
+        return returned
+
     async def save(
-        self, task: Task, to: Path, *, name: str | None = None, told: Told = lambda progress: None
+        self,
+        task: Task,
+        to: Path,
+        *,
+        name: str | None = None,
+        told: Told = lambda progress: None,
+        then: Then | None = None,
     ) -> list[SavedFile]:
         """
         Save all results of a task to the folder `to`, which is made if it is missing.
@@ -111,14 +146,14 @@ class Downloader:
         A single result is called `<name>.<ending>`, several `<name>-1.<ending>` and so on; `name`
         is the task's id unless given, made safe for a file's name.  A file of that name is
         replaced.  Each file appears whole or not at all; those already there when a later one
-        fails stay.  `told` hears of every few bytes, and of each file that is whole.  Raises
-        `DownloadError` or a leaf of it.
+        fails stay.  `told` hears of every few bytes, and of each file that is whole; `then` is done
+        with each before the next is fetched.  Raises `DownloadError` or a leaf of it.
         """
         ended = anyio.Event()
         with anyio.CancelScope() as scope:
             self._running[scope] = ended
             try:
-                return await self._save_all(_Results(task, self._look), to, name, told)
+                return await self._save_all(_Results(task, self._look), to, name, told, then)
             finally:
                 del self._running[scope]
                 ended.set()
@@ -133,7 +168,7 @@ class Downloader:
             await ended.wait()
 
     async def _save_all(
-        self, results: _Results, to: Path, name: str | None, told: Told
+        self, results: _Results, to: Path, name: str | None, told: Told, then: Then | None
     ) -> list[SavedFile]:
         task = results.task
         if not task.urls:
@@ -143,6 +178,8 @@ class Downloader:
         for index in range(len(task.urls)):
             label = stem if len(task.urls) == 1 else f"{stem}-{index + 1}"
             saved.append(await self._save(results, index, to, label, told))
+            if then is not None:
+                await then(saved[-1])
         return saved
 
     async def _save(

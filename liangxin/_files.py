@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -20,9 +20,12 @@ import httpx
 from attrs import frozen
 
 from liangxin._addresses import MayPass
+from liangxin._endings import CLIPS, PICTURES, media_type
 from liangxin._errors import Corrupt, DownloadError, Truncated
+from liangxin._media import media_type_of
 from liangxin._text import printable
 from liangxin._whole import is_whole
+from liangxin.ledger._lock import try_lock
 
 WRITE_SIZE: Final = 1024 * 1024
 """Bytes gathered before a worker thread writes them."""
@@ -32,6 +35,7 @@ HEAD_SIZE: Final = 64
 Told: TypeAlias = Callable[[int, int | None], None]
 """Hears how many bytes have come, and of how many, where that is known."""
 
+_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
@@ -52,6 +56,9 @@ class Part:
     """
     A file that is not whole yet: hidden, in the folder where it will be, under a name of its own.
 
+    It is locked as long as its process lives: by that, `remove_abandoned` tells what a killed
+    process has left from what another one is still writing.
+
     Bytes are gathered and written in worker threads.  A caller that asyncio cancels does not wait
     for its thread, so a lock puts what the threads do in order, and after `discard` none of them
     does anything.
@@ -61,7 +68,7 @@ class Part:
         self._folder = folder
         self._label = label
         self._told = told
-        self._path = folder / f".{label}.{secrets.token_hex(8)}.part"
+        self._path = folder  # until it is created
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._hash = sha256()
@@ -143,7 +150,9 @@ class Part:
         """Make it the file that it was to become, durably, and say what that holds."""
         path = self._folder / f"{self._label}.{ending}"
         await self._in_thread(self._publish, path)
-        return SavedFile(path, self._hash.hexdigest(), self.size, MEDIA_TYPES[ending])
+        kind = media_type(path.name)
+        assert kind is not None
+        return SavedFile(path, self._hash.hexdigest(), self.size, kind)
 
     async def discard(self) -> None:
         """Remove what is there, unless it was published."""
@@ -168,8 +177,9 @@ class Part:
             if self._is_over:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            self._file = os.fdopen(os.open(self._path, flags, 0o666), "w+b")
+            while self._file is None:
+                self._path = self._folder / f".{self._label}.{secrets.token_hex(8)}.part"
+                self._file = _claimed(self._path)
 
     def _append(self, gathered: bytes) -> None:
         with self._lock:
@@ -220,6 +230,29 @@ class Part:
             self._file = None
 
 
+def _claimed(path: Path) -> BinaryIO | None:
+    """A new file that is locked; None if it was taken for abandoned before it was."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags, 0o666), "w+b")
+    with suppress(OSError):  # where files cannot be locked, nothing is taken for abandoned either
+        if not try_lock(file.fileno()) or not path.exists():
+            file.close()
+            return None
+    return file
+
+
+def remove_abandoned(parts: Iterable[Path]) -> None:
+    """Remove those files that are parts of ours which no process is writing any more."""
+    for path in parts:
+        if not _PART.fullmatch(path.name):
+            continue
+        with suppress(OSError), path.open("r+b") as file:
+            if try_lock(file.fileno()):
+                if os.name == "nt":  # which removes no open file
+                    file.close()
+                path.unlink()
+
+
 @asynccontextmanager
 async def part_file(folder: Path, label: str, told: Told) -> AsyncIterator[Part]:
     part = Part(folder, label, told)
@@ -245,43 +278,13 @@ def _sync_folder(folder: Path) -> None:
 
 # --- kinds -------------------------------------------------------------------------------------
 
-MEDIA_TYPES: Final = {
-    "avif": "image/avif",
-    "gif": "image/gif",
-    "heic": "image/heic",
-    "jpg": "image/jpeg",
-    "mov": "video/quicktime",
-    "mp4": "video/mp4",
-    "png": "image/png",
-    "webm": "video/webm",
-    "webp": "image/webp",
-}
-"""The media type of each ending."""
-_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"qt  ": "mov"}
+_ENDING_OF = {kind: ending for ending, kind in (PICTURES | CLIPS).items() if ending != ".jpeg"}
 
 
 def media_ending(head: bytes) -> str | None:
     """The file name ending for bytes that begin like this; None if no picture or clip does."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpg"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[4:8] == b"ftyp" and len(head) >= 12:
-        return _brand_ending(head)
-    if head.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in head:
-        return "webm"
-    return None
-
-
-def _brand_ending(head: bytes) -> str:
-    brand = head[8:12]
-    if brand in (b"mif1", b"msf1"):  # any still or sequence: the compatible brands say which
-        return "avif" if b"avif" in head[16:] or b"avis" in head[16:] else "heic"
-    return _BRANDS.get(brand, "mp4")
+    ending = _ENDING_OF.get(media_type_of(head) or "")
+    return None if ending is None else ending.removeprefix(".")
 
 
 def ending_of_head(part: Part, shown: str) -> str:

@@ -206,7 +206,7 @@ def media_type_of(head: bytes) -> str | None:
             return media_type
     if head[:4] == b"RIFF":
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12])
-    if head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp" and len(head) >= 12:
         return _of_brands(head)
     if head[4:8] in (b"moov", b"wide"):
         return "video/quicktime"

@@ -11,7 +11,6 @@ nothing from the others.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import (
@@ -197,17 +196,15 @@ class Resolver:
         return address
 
     async def _uploaded(self, media: LocalMedia, content: Content) -> object:
+        from liangxin.uploads import hand_over  # for those who upload
+
         uploader = self._uploader
         assert uploader is not None
         about = content.media_type or "application/octet-stream"
         async with self._opened(self._contents.opened(media, content)) as stream:
-            call = partial(uploader, content.name, stream, about, content.size)
-            if _is_coroutine_function(uploader):
-                async with self._uploads:
-                    return await cast("Awaitable[str]", call())
-            # In a list, because trio takes a coroutine for a mistake.
-            [url] = await anyio.to_thread.run_sync(lambda: [call()], limiter=self._uploads)
-            return await url if inspect.isawaitable(url) else url
+            return await hand_over(
+                uploader, content.name, stream, about, content.size, limiter=self._uploads
+            )
 
     @asynccontextmanager
     async def _opened(self, file: AbstractContextManager[T]) -> AsyncIterator[T]:
@@ -285,11 +282,6 @@ def _is_address(url: object) -> TypeGuard[str]:
 def _lifetime(uploader: object) -> float:
     expires = getattr(uploader, "expires", None)
     return float("inf") if expires is None else float(expires.total_seconds())
-
-
-def _is_coroutine_function(uploader: object) -> bool:
-    call = getattr(uploader, "__call__", None)  # noqa: B004  # an object with an async __call__
-    return inspect.iscoroutinefunction(uploader) or inspect.iscoroutinefunction(call)
 
 
 # --- what a field takes ------------------------------------------------------------------------

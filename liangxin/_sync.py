@@ -325,6 +325,17 @@ class Client:
         """
         return self._portal.run(self._client.download, task, to, name=name)
 
+    def deliver(self, task: Task, to: Uploader, *, name: str | None = None) -> list[str]:
+        """
+        Hand all results of a task that has succeeded to `to`, and return what that returned.
+
+        `to` is called as an uploader is (see `liangxin.uploads`): a bucket, the memory, or a
+        function of yours, with the name that `download` would give the file.  Each result is
+        fetched as `download` does it, and handed over when it is whole.  Raises a leaf of
+        `DownloadError`, also for what `to` raises.
+        """
+        return self._portal.run(self._client.deliver, task, to, name=name)
+
     def watch_download(
         self, task: Task, to: str | os.PathLike[str], *, name: str | None = None
     ) -> Iterator[DownloadProgress]:

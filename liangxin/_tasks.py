@@ -88,6 +88,10 @@ class Task:
         made: ModelInput = import_module("liangxin.models._known").input_of(slug, fields)
         return made
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        told: dict[str, str] = import_module("liangxin._notebook").bundle(self)
+        return told
+
 
 class ModelInput:
     """
@@ -183,6 +187,10 @@ class Outcome:
             raise self.error
         assert self.task is not None
         return self.task
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        told: dict[str, str] = import_module("liangxin._notebook").bundle(self)
+        return told
 
 
 @frozen(kw_only=True)

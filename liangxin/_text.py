@@ -1,4 +1,9 @@
-"""Text from elsewhere, made fit to show: printable, on one line, and short."""
+"""Text from elsewhere, made fit to show: printable and short, or legible whole."""
+
+import html
+
+_JOINERS = frozenset("\u200c\u200d")
+"""Neither printable nor harmful: they hold emoji and the letters of some scripts together."""
 
 
 def printable(text: object, limit: int = 200) -> str:
@@ -19,6 +24,27 @@ def quoted(value: object, limit: int = 100) -> str:
         return printable(repr(value), limit)
     except Exception:  # a foreign repr may do anything; an int of 4,301 digits has none either
         return printable(f"<{type(value).__name__}>", limit)
+
+
+def legible(text: object) -> str:
+    """
+    Return all of `text`, lines kept, with a mark in place of each character that nobody sees.
+
+    For pages: control and bidirectional characters could make words read as others than they are.
+    """
+    lines = "\n".join(str(text).splitlines())
+    return lines if lines.isprintable() else "".join(map(_seen, lines))
+
+
+def _seen(char: str) -> str:
+    if char.isprintable() or char == "\n" or char in _JOINERS:
+        return char
+    return " " if char.isspace() else "\ufffd"
+
+
+def as_html(text: object) -> str:
+    """Return `legible` text for an element or a quoted attribute; nothing in it is obeyed."""
+    return html.escape(legible(text), quote=True)
 
 
 def in_words(exc: BaseException) -> str:

@@ -555,7 +555,8 @@ def decipher_record(reply: Reply, task_id: str, known: Task | None = None) -> Ta
 
 DEEPEST_CALLBACK = 32
 """How many levels of lists and objects the body of a callback may nest."""
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
+# Possessive, and content with a string that never ends: else 256 KiB of `\"` take minutes.
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.S)
 
 
 def task_named_in(callback: bytes) -> str | None:

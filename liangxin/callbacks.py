@@ -19,6 +19,7 @@ import hashlib
 import hmac
 import logging
 import re
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -58,6 +59,12 @@ class Verifier(Protocol):
         """Return, or raise `CallbackRejected`."""
 
 
+def _is_secret(verifier: HmacVerifier, attribute: object, value: bytes) -> None:
+    if not isinstance(value, bytes) or not value:
+        allowed = "bytes, and at least one"
+        raise InputError(f"secret must be {allowed}", field="secret", allowed=allowed)
+
+
 @frozen
 class HmacVerifier:
     """
@@ -68,7 +75,7 @@ class HmacVerifier:
     way.
     """
 
-    secret: bytes = field(repr=False)
+    secret: bytes = field(repr=False, validator=_is_secret)
     tolerance: float = 300.0
 
     def __call__(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -82,7 +89,7 @@ class HmacVerifier:
         wanted = hmac.digest(self.secret, signed, hashlib.sha256)
         if not hmac.compare_digest(wanted, _unbase64(headers.get("x-webhook-signature", ""))):
             raise CallbackRejected(_REJECTED)
-        if abs(off) > self.tolerance:
+        if not abs(off) <= self.tolerance:
             raise CallbackRejected(_REJECTED)
 
 
@@ -122,7 +129,7 @@ class CallbackReceiver:
         self._verifier = verifier
         # Written by the loops of clients, read by any thread: single steps of a dict, each atomic.
         self._tickets: dict[bytes, Ticket] = {}
-        self._bodies = 0
+        self._bodies = threading.BoundedSemaphore(MAX_BODIES)  # of all loops that serve it
 
     def __repr__(self) -> str:
         return f"CallbackReceiver({self._public_url!r})"
@@ -141,8 +148,8 @@ class CallbackReceiver:
         """
         Take a callback that a framework has received, and return the HTTP status to answer.
 
-        For WSGI, Flask, Django or a serverless function; any thread may call.  Of `path` only what
-        follows the last slash counts.
+        For WSGI, Flask, Django or a serverless function; any thread may call.  Of `path` only the
+        last segment counts.
         """
         ticket = self._ticket(method, path)
         if isinstance(ticket, int):
@@ -174,8 +181,11 @@ class CallbackReceiver:
         Port 0 takes a free one.  Needs the extra `callbacks`.  Put a proxy with TLS in front: the
         service calls https addresses only.
         """
-        from liangxin._serving import serving
-
+        try:
+            from liangxin._serving import serving
+        except ImportError as error:
+            needed = 'serving callbacks needs an extra: pip install "liangxin[callbacks]"'
+            raise ImportError(needed) from error
         return serving(self, host, port)
 
     # --- for clients -------------------------------------------------------------------------
@@ -194,7 +204,7 @@ class CallbackReceiver:
         """The ticket of a callback's token, or the status to refuse it with."""
         if method.upper() != "POST":
             return 405
-        token = path.rpartition("/")[2]
+        token = path.removesuffix("/").rpartition("/")[2]  # Litestar puts a slash behind it
         if not _TOKEN.fullmatch(token):
             return 404
         # Found by a hash of what came, so the time it takes tells nothing about the tokens.
@@ -212,9 +222,8 @@ class CallbackReceiver:
         refused = _refusal(headers)
         if refused is not None:
             return refused
-        if self._bodies >= MAX_BODIES:
+        if not self._bodies.acquire(blocking=False):
             return 503
-        self._bodies += 1
         try:
             with anyio.move_on_after(BODY_TIMEOUT):
                 body = await _read(receive)
@@ -223,20 +232,22 @@ class CallbackReceiver:
                 return self._take(ticket, headers, body)
             return 408
         finally:
-            self._bodies -= 1
+            self._bodies.release()
 
     def _take(self, ticket: Ticket, headers: Mapping[str, str], body: bytes) -> int:
         if self._verifier is not None:
             try:
                 self._verifier(headers, body)
             except Exception as exc:  # whatever a user's verifier raises: it does not believe it
-                log.warning("a callback was not believed: %s", in_words(exc))
+                # It may quote a header in which a proxy has put the whole address.
+                log.warning("a callback was not believed: %s", _LONG_WORD.sub("…", in_words(exc)))
                 return 403
         ticket.told(wire.task_named_in(body) if ticket.wants_name else None)
         return 200
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_LONG_WORD = re.compile(r"[A-Za-z0-9_-]{24,}")
 
 
 def _in_lower_case(headers: Headers) -> dict[str, str]:
@@ -253,7 +264,8 @@ def _refusal(headers: Mapping[str, str]) -> int | None:
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         return 415
     length = headers.get("content-length", "0").strip()
-    return 413 if length.isdecimal() and len(length) < 20 and int(length) > MAX_BODY else None
+    is_long = length.isdecimal() and (len(length) > 19 or int(length) > MAX_BODY)
+    return 413 if is_long else None
 
 
 async def _read(receive: Receive) -> bytes | int | None:

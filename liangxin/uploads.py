@@ -9,13 +9,20 @@ Where pictures, clips and sounds of the user's go when a model takes web address
 
 An uploader is anything that can be called with a name, a stream, a media type and a size, and that
 returns a web address.  The service documents no upload of its own.
+
+Results go the same way: `client.deliver(task, bucket)` hands each to an uploader.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+
+import anyio
+import anyio.to_thread
 
 from liangxin._errors import InputError
 from liangxin._text import quoted
@@ -23,7 +30,7 @@ from liangxin._text import quoted
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["ObstoreUploader", "Uploader"]
+__all__ = ["Memory", "ObstoreUploader", "Uploader"]
 
 
 class Uploader(Protocol):
@@ -114,3 +121,38 @@ class ObstoreUploader:
             return self._obstore.head(self.store, path)["size"] == size
         except FileNotFoundError:
             return False
+
+
+class Memory:
+    """Keeps what it is handed in `files`, by name: for `client.deliver`, and for tests."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def __call__(self, name: str, stream: BinaryIO, media_type: str, size: int) -> str:
+        self.files[name] = stream.read()
+        return name
+
+
+async def hand_over(
+    uploader: Uploader,
+    name: str,
+    stream: BinaryIO,
+    media_type: str,
+    size: int,
+    *,
+    limiter: anyio.CapacityLimiter,
+) -> str:
+    """Call an uploader where it belongs: a function in a worker thread, a coroutine here."""
+    call = partial(uploader, name, stream, media_type, size)
+    if _is_coroutine_function(uploader):
+        async with limiter:
+            return await cast("Awaitable[str]", call())
+    # In a list, because trio takes a coroutine for a mistake.
+    [url] = await anyio.to_thread.run_sync(lambda: [call()], limiter=limiter)
+    return await url if inspect.isawaitable(url) else url
+
+
+def _is_coroutine_function(uploader: object) -> bool:
+    call = getattr(uploader, "__call__", None)  # noqa: B004  # an object with an async __call__
+    return inspect.iscoroutinefunction(uploader) or inspect.iscoroutinefunction(call)

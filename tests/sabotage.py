@@ -303,12 +303,51 @@ ACTS = [
         [
             Cut(
                 "liangxin/_files.py",
-                "    if not part.has_marked_end and not ends_like(",
-                "    if part.total and not ends_like(",
+                "        whole = part.has_marked_end\n",
+                "        whole = True\n",
             )
         ],
         "tests/test_download.py",
         "does_not_end_properly",
+    ),
+    Sabotage(
+        "unchecked",
+        "a request is created before the rest of its file is checked",
+        [
+            Cut(
+                RUN,
+                "            await self._run.check_file()\n            if not item.is_new:\n",
+                "            if not item.is_new:\n",
+            )
+        ],
+        "tests/test_batch_files.py",
+        "far_behind",
+    ),
+    Sabotage(
+        "renewed-unchecked",
+        "a failed request is planned again for a file that is then refused",
+        [
+            Cut(
+                RUN,
+                "        await self._run.check_file()\n        if row.state is",
+                "        if row.state is",
+            )
+        ],
+        "tests/test_batch_files.py",
+        "is_not_renewed",
+    ),
+    Sabotage(
+        "part-in-use",
+        "a run removes what another one is downloading",
+        [
+            Cut(
+                "liangxin/_files.py",
+                "            if try_lock(file.fileno()):\n",
+                "            if 1:\n",
+            )
+        ],
+        "tests/test_download.py",
+        "abandoned",
     ),
     Sabotage(
         "conflict",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import liangxin
-from liangxin import Client, RawInput
+from liangxin import Client, LedgerError, Outcome, RawInput
 from liangxin.batch import BatchReport, Request, read
 from liangxin.batch._run import file_name
 from liangxin.emulator import Emulator, Fault
-from liangxin.ledger import Ledger, LedgerState
+from liangxin.ledger import Change, Ledger, LedgerRow, LedgerState, Move, Plan, input_sha256
 
 Options = dict[str, Any]
 
@@ -61,6 +64,29 @@ def test_results_lie_beside_a_line_for_each_and_a_second_run_sends_nothing(
     assert sorted(lines_of(out / "results.jsonl"), key=str) == sorted(found, key=str)
 
 
+def test_the_manifest_says_what_each_file_holds_over_all_runs(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ran(options_of, file_of(tmp_path, 2), out=out)
+    with (out / "manifest.jsonl").open("ab") as file:
+        file.write(b'{"key": "cut')
+    ran(options_of, file_of(tmp_path, 3), out=out)
+    lines = (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines.pop(2) == '{"key": "cut'
+    for line in map(json.loads, lines):
+        data = (out / line["file"]).read_bytes()
+        assert (line["sha256"], line["size"]) == (hashlib.sha256(data).hexdigest(), len(data))
+        assert (line["media_type"], line["host"]) == ("image/png", "127.0.0.1")
+        assert (line["key"], line["task_id"]) in {
+            (json.loads(task.param)["input"]["prompt"].replace(" ", "-") + "x", task.id)
+            for task in server.tasks.values()
+        }
+        assert line["created_at"] <= line["completed_at"]
+        assert "?" not in json.dumps(line)
+    assert len(lines) == 3
+
+
 def test_a_file_that_is_gone_is_fetched_again_and_not_created_again(
     server: Emulator, options_of: Options, tmp_path: Path
 ) -> None:
@@ -71,6 +97,18 @@ def test_a_file_that_is_gone_is_fetched_again_and_not_created_again(
     assert (report.downloaded, report.created) == (3, 0)
     assert (out / "fog-1x.png").exists()
     assert len(server.charges) == 3
+
+
+def test_what_a_killed_download_has_left_is_removed_by_the_next_run(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".fog-0x.{'0' * 16}.part").write_bytes(b"\x89PNG")
+    ran(options_of, file_of(tmp_path, 1), out=out)
+    assert {path.name for path in out.iterdir()} == {
+        *("errors.jsonl", "fog-0x.png", "ledger.db", "manifest.jsonl", "results.jsonl")
+    }
 
 
 def test_a_bad_line_is_named_before_anything_is_created(
@@ -143,3 +181,117 @@ def test_no_two_keys_share_a_file() -> None:
     assert names[0] == "a"
     assert len({name.lower() for name in names}) == len(keys)
     assert not any(name[-1].isdigit() and "-" in name for name in names)
+
+
+# --- runs over what has ended ---------------------------------------------------------------------
+
+BAD = '{"id": "x", "model": "z-image", "input": {"promt": "?"}}'
+
+
+def test_a_bad_line_far_behind_what_has_ended_is_named_before_anything_more_is_created(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "x.db"
+    ran(options_of, file_of(tmp_path, 3), ledger=ledger)
+    before = len(server.requests)
+    with pytest.raises(liangxin.InputError, match=r"line 601.*promt"):
+        ran(options_of, file_of(tmp_path, 600, BAD), ledger=ledger)
+    assert len(server.requests) == before
+
+
+def test_a_failed_request_is_not_renewed_for_a_file_with_a_bad_line(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    server.add_fault(Fault("create", "fail", fail_code="500", prompt="fog 1"))
+    path = tmp_path / "x.db"
+    ran(options_of, file_of(tmp_path, 3), ledger=path)
+    with pytest.raises(liangxin.InputError, match=r"line 601.*promt"):
+        ran(options_of, file_of(tmp_path, 600, BAD), ledger=path, retry_failed=True)
+    with Ledger(path) as ledger:
+        assert ledger.counts() == {LedgerState.SUCCEEDED: 2, LedgerState.FAILED: 1}
+    assert len(server.charges) == 3
+
+
+class CountingLedger(Ledger):
+    """Counts what is asked of it."""
+
+    _synchronous = "OFF"
+    lookups = 0
+    applied = 0
+
+    def find(self, keys: Sequence[str], *, bare: bool = False) -> dict[str, LedgerRow]:
+        self.lookups += 1
+        return super().find(keys, bare=bare)
+
+    def apply(self, changes: Sequence[Change]) -> list[LedgerRow | LedgerError]:
+        self.applied += 1
+        return super().apply(changes)
+
+
+def ended(path: Path, ledger: Ledger) -> None:
+    """Put on record that the tasks of all requests of a file have succeeded."""
+    changes: list[Change] = []
+    for line in lines_of(path):
+        key, model, asked = line["id"], line["model"], line["input"]
+        sha256 = input_sha256(model, asked)
+        changes.append(Plan(key=key, ref=key, model=model, input=asked, sha256=sha256, at=1.0))
+        changes += [
+            Move(ref=key, to=to, at=1.0, task_id=f"task-{key}", urls=(f"https://x.example/{key}",))
+            for to in (LedgerState.SENDING, LedgerState.ACCEPTED, LedgerState.SUCCEEDED)
+        ]
+    refused = [each for each in ledger.apply(changes) if isinstance(each, LedgerError)]
+    assert refused == []
+
+
+def rerun(ledger: Ledger, path: Path) -> tuple[list[Outcome], liangxin.InputError | None]:
+    told: list[Outcome] = []
+    with Client("sk-test", base_url="http://127.0.0.1:9") as client:
+        try:
+            with client.batch(path, ledger=ledger) as outcomes:
+                told.extend(outcomes)
+        except liangxin.InputError as error:
+            return told, error
+    return told, None
+
+
+def test_what_has_ended_is_looked_up_by_the_hundred_and_told_in_the_order_of_the_file(
+    tmp_path: Path,
+) -> None:
+    path = file_of(tmp_path, 1000)
+    with CountingLedger(tmp_path / "x.db") as ledger:
+        ended(path, ledger)
+        ledger.applied = 0
+        told, error = rerun(ledger, path)
+        assert (ledger.lookups, ledger.applied) == (4, 0)
+    assert error is None
+    assert [outcome.key for outcome in told] == [f"fog-{n}x" for n in range(1000)]
+    assert all(outcome.resumed and outcome.result().urls for outcome in told)
+
+
+def test_what_has_ended_is_told_while_the_file_is_read_for_the_first_time(tmp_path: Path) -> None:
+    """Checking all of it first would take as long as telling it."""
+    with CountingLedger(tmp_path / "x.db") as ledger:
+        ended(file_of(tmp_path, 600), ledger)
+        told, error = rerun(ledger, file_of(tmp_path, 600, BAD))
+    assert "line 601" in str(error)
+    assert len(told) == 512
+
+
+def test_a_longer_file_of_what_has_ended_takes_little_more_memory(tmp_path: Path) -> None:
+    """Of a line the hashes of its key and input are kept; a request alone is ten times that."""
+    peaks = [_peak_of_rerun(tmp_path, count) for count in (1000, 3000)]
+    assert peaks[1] - peaks[0] < 400 * 2000
+
+
+def _peak_of_rerun(folder: Path, count: int) -> int:
+    path = file_of(folder, count)
+    with CountingLedger(folder / f"{count}.db") as ledger:
+        ended(path, ledger)
+        with Client("sk-test", base_url="http://127.0.0.1:9") as client:
+            tracemalloc.start()
+            try:
+                with client.batch(path, ledger=ledger) as outcomes:
+                    assert sum(1 for outcome in outcomes if outcome.ok) == count
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()

@@ -341,7 +341,7 @@ async def test_tokens_that_nobody_gave_are_refused_and_cause_no_look(scene: Scen
     async with scene.running(poll_interval=300) as client:
         await client.create_task(POSTER)
         url = scene.urls[0]
-        for other in (url[:-1], url + "A", url[:-1] + chr(ord(url[-1]) ^ 1), url + "/", "/x/" * 9):
+        for other in (url[:-1], url + "A", url[:-1] + chr(ord(url[-1]) ^ 1), "/x/" * 9):
             assert scene.post(f"https://example.com{httpx.URL(other).path}") == 404
         assert scene.receiver.handle("GET", httpx.URL(url).path, {}, b"") == 405
     assert scene.emulator.looks == 0

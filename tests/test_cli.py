@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from liangxin.cli._demo.scenes import durations, scenes
 from liangxin.cli._demo.shot import Shot
 from liangxin.emulator import Emulator
 from liangxin.models import catalogue
+from tests.test_sheet import entries_in
 
 DOCUMENTED_EXAMPLE = """{
   "model": "nano-banana-pro-flash",
@@ -80,17 +80,7 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def files_shown_by(page: Path) -> list[str]:
-    class Sources(HTMLParser):
-        found: list[str]
-
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            if tag in ("img", "video"):
-                self.found.append(dict(attrs)["src"] or "")
-
-    sources = Sources()
-    sources.found = []
-    sources.feed(page.read_text(encoding="utf-8"))
-    return sources.found
+    return [entry["file"] for entry in entries_in(page.read_text(encoding="utf-8"))]
 
 
 def quick(seed: int = 0) -> Emulator:
@@ -429,7 +419,8 @@ def test_a_task_that_fails_is_told_and_stops_no_other(
     assert "books" not in told.value.message
     assert "[red]taste[/red]" in capsys.readouterr().err
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "&lt;b&gt;refused&lt;/b&gt; by [red]taste[/red]" in page
+    assert "<b>refused</b> by [red]taste[/red]" in entries_in(page)[0]["why"]
+    assert "<b>refused" not in page
     assert len(results_in(tmp_path)) == RESULTS - 1
 
 

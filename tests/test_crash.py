@@ -59,7 +59,7 @@ def test_a_batch_killed_at_any_system_call_loses_nothing_and_pays_nothing_twice(
     judged = lanes.crash(points)
     assert failures(judged) == []
     struck = [(point, verdict) for point, verdict in judged if verdict.struck]
-    assert len(struck) > 0.9 * len(points)  # two runs never make quite the same calls
+    assert len(struck) > 0.8 * len(points)  # two runs never make quite the same calls
     assert {point.client for point, _ in struck} == set(CLIENTS)
     # Only a kill between the record of a send and that of its answer leaves a doubt.
     assert 0 < sum(verdict.ambiguous for _, verdict in struck) < len(points)
@@ -70,13 +70,14 @@ def test_a_disk_that_fails_sends_nothing_unrecorded_and_is_not_passed_over(
 ) -> None:
     judged = lanes.crash(share(error_points(calls), 40))
     assert failures(judged) == []
-    assert sum(verdict.struck for _, verdict in judged) > 0.9 * len(judged)
+    assert sum(verdict.struck for _, verdict in judged) > 0.8 * len(judged)
 
 
 def test_a_batch_killed_again_and_again_in_full_flight_ends_all_the_same(lanes: Campaign) -> None:
-    judged = lanes.kill([Kills(CLIENTS[seed % 2], seed) for seed in range(10)])
+    judged = lanes.kill([Kills(CLIENTS[seed % 2], seed) for seed in range(50)])
     assert failures(judged) == []
-    assert sum(verdict.struck for _, verdict in judged) >= 10
+    assert sum(verdict.struck for _, verdict in judged) >= 200  # of 250: a few end before
+    assert sum(verdict.ambiguous for _, verdict in judged) > 0  # killed with creates in flight
 
 
 AT_THE_ANSWER = [Strike("recvfrom service", nth) for nth in (1, 2, 8)]

@@ -40,7 +40,7 @@ from liangxin._errors import (
     TransportError,
     Truncated,
 )
-from liangxin._files import MAX_STEM, Part, media_ending, safe_stem
+from liangxin._files import MAX_STEM, Part, media_ending, remove_abandoned, safe_stem
 from liangxin._origin import parse_base_url
 from liangxin._tasks import Task, TaskState
 from tests.hostile_origin import HANG, HostileOrigin, Script, chunked, reply, serving
@@ -301,6 +301,20 @@ def test_what_a_thread_does_after_the_end_of_a_download_leaves_nothing(tmp_path:
         part._truncate()
         part._publish(tmp_path / "c.png")
     assert listing(tmp_path) == []
+
+
+def test_a_part_is_abandoned_when_its_process_is_gone_and_not_before(tmp_path: Path) -> None:
+    mine, killed = Part(tmp_path, "a"), tmp_path / f".b.{'0' * 16}.part"
+    mine._create()
+    mine._append(PNG)
+    others = [tmp_path / name for name in (".b.part", "b.part", f"b.{'0' * 16}.part")]
+    for path in (killed, *others):
+        path.write_bytes(PNG[:1000])
+    remove_abandoned(sorted(tmp_path.iterdir()))
+    assert not killed.exists()
+    assert all(path.exists() for path in others)
+    mine._publish(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == PNG
 
 
 async def test_closing_ends_the_downloads_under_way_and_leaves_nothing(

@@ -330,8 +330,9 @@ def test_any_text_is_a_key(ledger: Ledger) -> None:
     ids=["empty", "odd characters", "numbers", "a picture"],
 )
 def test_an_input_comes_back_as_it_was(ledger: Ledger, input: dict[str, object]) -> None:
-    made(ledger, evolve(plan(), input=input, sha256=input_sha256(MODEL, input)))
+    row = made(ledger, evolve(plan(), input=input, sha256=input_sha256(MODEL, input)))
     assert ledger.find(["a"])["a"].input == input
+    assert ledger.find(["a"], bare=True) == {"a": evolve(row, input=None)}
 
 
 def test_what_no_request_can_carry_has_no_hash() -> None:

@@ -1,15 +1,20 @@
 """The contact sheet: complete, and deaf to what other people's words ask of a browser."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liangxin._sheet import SheetEntry, contact_sheet
+from liangxin._sheet import PLAIN, SheetEntry, sheet
+from liangxin._text import legible
 
 LEAF = SheetEntry(
     title="Google - imagen4-fast",
@@ -33,6 +38,9 @@ HOSTILE = [
     "{{7*7}} ${7*7} `x`",
     "</style><style>*{display:none}",
     "</title><base href=//evil.example>",
+    "</script><script>alert(1)</script>",
+    "</noscript><script>alert(1)</script>",
+    "<!--<script>",
 ]
 
 
@@ -49,7 +57,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "input"):
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -71,18 +79,37 @@ class Page(HTMLParser):
         return [(tag, tuple(attrs)) for tag, attrs in self.elements]
 
 
+def source_of(*entries: SheetEntry, title: str = "Results", note: str = "") -> str:
+    return "".join(sheet(entries, title=title, note=note))
+
+
 def page_of(*entries: SheetEntry, title: str = "Results", note: str = "") -> Page:
-    return Page(contact_sheet(entries, title=title, note=note))
+    return Page(source_of(*entries, title=title, note=note))
 
 
-def hostile_entry(words: str, *, kind: str = "image", failed: bool = False) -> SheetEntry:
+def entries_in(source: str) -> list[dict[str, Any]]:
+    """What the page's script draws."""
+    [found] = re.findall(
+        r'<script type="application/json" id="entries">(.*?)</script>', source, re.DOTALL
+    )
+    entries: list[dict[str, Any]] = json.loads(found)
+    return entries
+
+
+def told_of(entry: SheetEntry) -> dict[str, Any]:
+    [told] = entries_in(source_of(entry))
+    return told
+
+
+def hostile_entry(words: str, *, ending: str = "", failed: bool = False) -> SheetEntry:
     return SheetEntry(
         title=words,
         model=words,
         prompt=words,
         state=words,
-        kind=kind,  # type: ignore[arg-type]  # one of the two, as the callers below say
-        file=None if failed else words,
+        key=words,
+        file=None if failed else words + ending,
+        poster=words,
         error=words if failed else None,
         seconds=1.0,
         task_id=words,
@@ -90,85 +117,62 @@ def hostile_entry(words: str, *, kind: str = "image", failed: bool = False) -> S
     )
 
 
-def test_a_picture_is_shown_with_all_that_is_known_of_it() -> None:
-    page = page_of(LEAF)
-    [picture] = page.all("img")
-    assert picture["src"] == "./12-imagen4-fast.jpg"
-    assert picture["loading"] == "lazy"
-    assert picture["alt"] == "Frost on a red maple leaf"
-    assert [link["href"] for link in page.all("a")] == ["./12-imagen4-fast.jpg"]
-    shown = [text for _, text in page.texts]
-    for words in (
-        "Frost on a red maple leaf",
-        "Google - imagen4-fast",
-        "success",
-        "6.6 s",
-        "task_imagen4-fast_1",
-        "ratio",
-        "16:9",
-    ):
-        assert words in shown
+def test_a_picture_is_told_with_all_that_is_known_of_it() -> None:
+    assert told_of(LEAF) == {
+        "title": "Google - imagen4-fast",
+        "model": "imagen4-fast",
+        "prompt": "Frost on a red maple leaf",
+        "state": "success",
+        "standing": "done",
+        "task": "task_imagen4-fast_1",
+        "time": "6.6 s",
+        "file": "./12-imagen4-fast.jpg",
+        "clip": False,
+        "facts": [["ratio", "16:9"], ["looks", "14"]],
+    }
 
 
-def test_a_clip_waits_to_be_played_and_makes_no_noise() -> None:
-    entry = SheetEntry(
-        title="K", model="k", prompt="p", state="success", kind="video", file="a.mp4"
+def test_a_clip_is_known_by_its_ending_and_has_the_still_that_it_was_given() -> None:
+    clip = SheetEntry(
+        title="K", model="k", prompt="p", state="success", file="a.MP4", poster="a.poster.jpg"
     )
-    page = page_of(entry)
-    [clip] = page.all("video")
-    assert clip["src"] == "./a.mp4"
-    assert {"controls", "muted", "loop", "playsinline"} <= clip.keys()
-    assert "autoplay" not in clip
-    assert clip["preload"] == "metadata"
-
-
-def test_a_failure_says_why_in_words() -> None:
-    failed = SheetEntry(title="Z", model="z", prompt="p", state="fail", error="content refused")
-    page = page_of(failed)
-    assert "content refused" in page.words("p")
-    assert page.all("img") == []
-    [card] = page.all("li")
-    assert card["class"] == "card failed"
-
-
-def test_what_has_no_result_and_no_error_says_where_it_stands() -> None:
-    page = page_of(SheetEntry(title="Z", model="z", prompt="p", state="generating"))
-    assert page.all("li")[0]["class"] == "card pending"
-    assert any("last seen generating" in text for text in page.words("p"))
-
-
-def test_entries_keep_their_order_and_carry_what_a_filter_needs() -> None:
-    entries = [SheetEntry(title=m, model=m, prompt=m, state="success", file=m) for m in "cab"]
-    cards = page_of(*entries).all("li")
-    assert [card["data-model"] for card in cards] == ["c", "a", "b"]
-    assert [card["id"] for card in cards] == ["item-1", "item-2", "item-3"]
-    assert {card["data-state"] for card in cards} == {"success"}
+    told = told_of(clip)
+    assert (told["clip"], told["poster"]) == (True, "./a.poster.jpg")
+    assert "poster" not in told_of(LEAF)
 
 
 @pytest.mark.parametrize(
-    ("entries", "summary"),
+    ("state", "error", "standing", "why"),
     [
-        ([], "nothing here yet"),
-        ([LEAF], "1 picture"),
-        ([LEAF, LEAF], "2 pictures"),
-        (
-            [
-                LEAF,
-                SheetEntry(
-                    title="K", model="k", prompt="", state="success", kind="video", file="k"
-                ),
-                SheetEntry(title="Z", model="z", prompt="", state="fail", error="no"),
-            ],
-            "1 picture · 1 clip · 1 without a result",
-        ),
+        ("fail", "content refused", "failed", "content refused"),
+        ("fail", None, "failed", "no result: fail"),
+        ("success", "HTTP 404", "failed", "HTTP 404"),
+        ("success", None, "pending", "made, but not downloaded to this folder"),
+        ("generating", "still generating after 60 s", "pending", "still generating after 60 s"),
+        ("generating", None, "pending", "no result: generating"),
+        ("in doubt", "the answer was lost", "doubt", "the answer was lost"),
+        ("refused", "bad input", "failed", "bad input"),
     ],
 )
-def test_the_head_sums_up(entries: list[SheetEntry], summary: str) -> None:
-    assert page_of(*entries).words("p")[0] == summary
+def test_what_has_no_result_says_why_in_words(
+    state: str, error: str | None, standing: str, why: str
+) -> None:
+    told = told_of(SheetEntry(title="Z", model="z", prompt="p", state=state, error=error))
+    assert (told["standing"], told["why"]) == (standing, why)
+    assert "file" not in told
 
 
-def test_the_note_follows_the_sum() -> None:
-    assert page_of(LEAF, note="made up").words("p")[0] == "1 picture · made up"
+def test_entries_keep_their_order() -> None:
+    entries = [SheetEntry(title=m, model=m, prompt=m, state="success", file=m) for m in "cab"]
+    assert [told["model"] for told in entries_in(source_of(*entries))] == ["c", "a", "b"]
+    assert entries_in(source_of()) == []
+
+
+def test_the_note_stands_at_the_head_until_the_script_adds_the_sum() -> None:
+    [summary] = [
+        attrs for attrs in page_of(LEAF, note="made up").all("p") if attrs.get("class") == "summary"
+    ]
+    assert summary["data-note"] == "made up"
 
 
 @pytest.mark.parametrize(
@@ -177,52 +181,80 @@ def test_the_note_follows_the_sum() -> None:
 )
 def test_time_reads_like_time(seconds: float, words: str) -> None:
     entry = SheetEntry(title="t", model="m", prompt="p", state="success", seconds=seconds)
-    assert words in page_of(entry).words("dd")
+    assert told_of(entry)["time"] == words
+
+
+def test_without_a_script_the_first_entries_are_a_list_of_links_and_reasons() -> None:
+    failed = SheetEntry(title="Z", model="z", prompt="q", state="fail", error="content refused")
+    page = page_of(LEAF, failed)
+    assert {"href": "./12-imagen4-fast.jpg"} in page.all("a")
+    assert " · Z · fail · content refused" in page.words("li")
+    many = page_of(*[LEAF] * (PLAIN + 1))
+    assert len([item for item in many.all("li") if not item]) == PLAIN
+    assert any(f"The first {PLAIN} of {PLAIN + 1} are:" in words for words in many.words("p"))
+
+
+def test_an_entry_is_drawn_once_and_not_before_its_turn() -> None:
+    drawn: list[int] = []
+
+    def entries() -> Any:
+        for number in range(3):
+            drawn.append(number)
+            yield LEAF
+
+    pieces = sheet(entries(), title="t")
+    next(pieces)
+    assert drawn == []
+    next(pieces)
+    assert drawn == [0]
+    assert len(entries_in(source_of(*entries()))) == 3
 
 
 # --- other people's words ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-def test_hostile_words_stay_words(words: str) -> None:
-    page = page_of(hostile_entry(words), title=words, note=words)
-    assert page.shape == page_of(hostile_entry("harmless"), title="harmless", note="x").shape
-    assert words in page.words("p")
-    assert words in page.words("h1")
+@pytest.mark.parametrize("failed", [False, True])
+def test_hostile_words_stay_words(words: str, failed: bool) -> None:
+    source = source_of(hostile_entry(words, failed=failed), title=words, note=words)
+    plain = page_of(hostile_entry("harmless", failed=failed), title="harmless", note="x")
+    assert Page(source).shape == plain.shape
+    assert words in Page(source).words("h1")
+    [told] = entries_in(source)
+    for name in ("prompt", "title", "model", "state", "key", "task"):
+        assert told[name] == words
+    assert told["facts"] == [[words, words]]
 
 
-@pytest.mark.parametrize("words", HOSTILE)
-def test_hostile_errors_stay_words(words: str) -> None:
-    page = page_of(hostile_entry(words, failed=True))
-    assert page.shape == page_of(hostile_entry("harmless", failed=True)).shape
-
-
-@given(words=st.text(), kind=st.sampled_from(["image", "video"]), failed=st.booleans())
-def test_no_words_change_what_the_page_is_made_of(words: str, kind: str, failed: bool) -> None:
-    page = page_of(hostile_entry(words, kind=kind, failed=failed), title=words)
-    plain = page_of(hostile_entry("harmless", kind=kind, failed=failed), title="harmless")
-    assert page.shape == plain.shape
+@given(words=st.text(), ending=st.sampled_from([".png", ".mp4"]), failed=st.booleans())
+def test_no_words_change_what_the_page_is_made_of(words: str, ending: str, failed: bool) -> None:
+    source = source_of(hostile_entry(words, ending=ending, failed=failed), title=words)
+    plain = page_of(hostile_entry("harmless", ending=ending, failed=failed), title="harmless")
+    assert Page(source).shape == plain.shape
+    [told] = entries_in(source)
+    assert told["facts"] == [[legible(words), legible(words)]]
+    source.encode()
 
 
 @pytest.mark.parametrize("char", ["\u202e", "\u2066", "\u200f", "\x00", "\x1b", "\x7f", "\ud800"])
 def test_characters_that_nobody_sees_are_shown_as_such(char: str) -> None:
-    source = contact_sheet([hostile_entry(f"a{char}b")], title="t")
+    source = source_of(hostile_entry(f"a{char}b"), title="t")
     assert char not in source
-    assert "a\ufffdb" in Page(source).words("p")
+    [told] = entries_in(source)
+    assert told["prompt"] == "a\ufffdb"
     source.encode()
 
 
 def test_what_holds_letters_together_stays() -> None:
     family, persian = "👩\u200d👩\u200d👧", "می\u200cخواهم"
-    page = page_of(SheetEntry(title="t", model="m", prompt=f"{family} {persian}", state="success"))
-    assert f"{family} {persian}" in page.words("p")
+    entry = SheetEntry(title="t", model="m", prompt=f"{family} {persian}", state="success")
+    assert told_of(entry)["prompt"] == f"{family} {persian}"
 
 
-def test_lines_of_a_prompt_stay_lines() -> None:
-    page = page_of(
-        SheetEntry(title="t", model="m", prompt="one\r\ntwo\u2028three", state="success")
-    )
-    assert "one\ntwo\nthree" in page.words("p")
+def test_lines_of_a_prompt_stay_lines_and_wide_blanks_stay_blanks() -> None:
+    prompt = "one\r\ntwo\u2028three\u3000four"
+    entry = SheetEntry(title="t", model="m", prompt=prompt, state="success")
+    assert told_of(entry)["prompt"] == "one\ntwo\nthree four"
 
 
 @pytest.mark.parametrize(
@@ -239,14 +271,15 @@ def test_lines_of_a_prompt_stay_lines() -> None:
 )
 def test_a_file_name_is_a_name_in_this_folder_and_nothing_else(file: str, address: str) -> None:
     entry = SheetEntry(title="t", model="m", prompt="p", state="success", file=file)
-    assert page_of(entry).all("img")[0]["src"] == address
+    assert told_of(entry)["file"] == address
+    assert {"href": address} in page_of(entry).all("a")
 
 
 # --- the page ----------------------------------------------------------------------------------
 
 
 def test_the_browser_may_run_and_style_only_what_the_page_itself_says() -> None:
-    source = contact_sheet([LEAF], title="t")
+    source = source_of(LEAF, title="t")
     page = Page(source)
     [policy] = [
         meta["content"]
@@ -257,7 +290,7 @@ def test_the_browser_may_run_and_style_only_what_the_page_itself_says() -> None:
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     for tag, directive in (("style", "style-src"), ("script", "script-src")):
-        [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)  # not the entries
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert f"{directive} 'sha256-{digest}';" in policy
     for _, attrs in page.elements:
@@ -265,7 +298,7 @@ def test_the_browser_may_run_and_style_only_what_the_page_itself_says() -> None:
 
 
 def test_the_page_needs_no_network() -> None:
-    source = contact_sheet([LEAF], title="t")
+    source = source_of(LEAF, title="t")
     assert "http:" not in source
     assert "https:" not in source
     assert "@import" not in source
@@ -273,4 +306,4 @@ def test_the_page_needs_no_network() -> None:
 
 
 def test_the_same_entries_make_the_same_page() -> None:
-    assert contact_sheet([LEAF], title="t") == contact_sheet(iter([LEAF]), title="t")
+    assert source_of(LEAF) == source_of(LEAF)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 import obstore
@@ -23,7 +23,7 @@ import liangxin
 from liangxin import Client
 from liangxin.emulator import Emulator
 from liangxin.models import Flux2Pro, NanoBananaPro
-from liangxin.uploads import ObstoreUploader, Uploader
+from liangxin.uploads import Memory, ObstoreUploader, Uploader
 
 moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
 
@@ -213,3 +213,61 @@ def test_without_the_extra_a_sentence_says_which_one_is_missing(
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(ImportError, match=r'pip install "liangxin\[objects\]"'):
         ObstoreUploader(MemoryStore())
+
+
+# --- results, the other way ------------------------------------------------------------------
+
+
+def test_results_are_delivered_to_a_bucket(
+    server: Emulator, options_of: Options, bucket: S3Store, tmp_path: Path
+) -> None:
+    with Client(**options_of) as client:
+        task = client.run(NanoBananaPro(prompt=TEXT))
+        [url] = client.deliver(task, ObstoreUploader(bucket, prefix="out/"))
+        [path] = client.download(task, tmp_path)
+    assert httpx.get(url, trust_env=False).content == path.read_bytes()
+    assert names_in(bucket) == [f"out/{task.id}.png"]
+
+
+def test_results_are_delivered_to_a_folder_or_a_memory_of_obstore(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    with Client(**options_of) as client:
+        task = client.run(NanoBananaPro(prompt=TEXT))
+        for store in (LocalStore(tmp_path), MemoryStore()):
+            to = ObstoreUploader(store, url_for=lambda name: f"https://cdn.example/{name}")
+            assert client.deliver(task, to, name="fog") == ["https://cdn.example/liangxin/fog.png"]
+            assert names_in(store) == ["liangxin/fog.png"]
+
+
+async def test_results_are_delivered_into_memory_or_to_a_coroutine(
+    server: Emulator, options_of: Options, tmp_path: Path
+) -> None:
+    memory = Memory()
+
+    async def asynchronous(name: str, stream: BinaryIO, media_type: str, size: int) -> str:
+        assert (media_type, size) == ("image/png", len(stream.read()))
+        return name
+
+    async with liangxin.AsyncClient(**options_of) as client:
+        task = await client.run(NanoBananaPro(prompt=TEXT))
+        assert await client.deliver(task, memory, name="fog") == ["fog.png"]
+        assert await client.deliver(task, asynchronous) == [f"{task.id}.png"]
+        [path] = await client.download(task, tmp_path)
+    assert memory.files == {"fog.png": path.read_bytes()}
+    assert len(server.charges) == 1
+
+
+async def test_a_result_that_cannot_be_delivered_is_an_error_with_its_cause(
+    server: Emulator, options_of: Options
+) -> None:
+    def full(name: str, stream: BinaryIO, media_type: str, size: int) -> str:
+        raise OSError("the shelf is full")
+
+    async with liangxin.AsyncClient(**options_of) as client:
+        task = await client.run(NanoBananaPro(prompt=TEXT))
+        with pytest.raises(liangxin.DownloadError, match="the shelf is full") as caught:
+            await client.deliver(task, full)
+        with pytest.raises(liangxin.InputError, match="of a folder, `download`"):
+            await client.deliver(task, "pictures")  # type: ignore[arg-type]
+    assert isinstance(caught.value.__cause__, OSError)

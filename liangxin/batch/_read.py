@@ -135,7 +135,7 @@ def read(
 
 
 class RequestFile(Iterator[Request]):
-    """The requests of a file, as `read` returns them; a batch checks all of it first."""
+    """The requests of a file, as `read` returns them; a batch checks all before it creates."""
 
     def __init__(
         self,

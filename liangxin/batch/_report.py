@@ -48,7 +48,7 @@ class BatchReport:
     downloaded: int = 0
     download_failed: int = 0
     total: int | None = None
-    """How many requests there are, where that is known beforehand."""
+    """How many requests there are, as soon as that is known."""
     stopped: str | None = None
 
     @property

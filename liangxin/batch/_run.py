@@ -45,7 +45,7 @@ from liangxin._owned import OwnedTasks
 from liangxin._recording import Recorder, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
-from liangxin.batch._lines import OutcomeLines
+from liangxin.batch._lines import Manifest, OutcomeLines
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
 from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256, now
@@ -116,6 +116,8 @@ class BatchRun(AsyncIterator[Outcome]):
         self._slots = anyio.Semaphore(DOWNLOADS)
         self._fetchers: anyio.abc.TaskGroup | None = None
         self._lines: OutcomeLines | None = None
+        self._manifest: Manifest | None = None
+        self._is_checked = False
         self._ended = False
         self._failure: Exception | None = None
         self._news = anyio.Event()
@@ -139,9 +141,16 @@ class BatchRun(AsyncIterator[Outcome]):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[AsyncIterator[Outcome]]:
         """Run while the block does; what is on record stays there, whenever it is left."""
-        await self._check_file()
+        if isinstance(self.requests, (list, tuple)) and self.rules.shard is None:
+            self.report.total = len(self.requests)
+        # What the ledger knows may be told before all of the file is checked: to check first what
+        # has ended long ago would take as long as to tell it.
+        if not await self.recorder.run(self.recorder.ledger.counts):
+            await self.check_file()
         if self.rules.out is not None:
+            await anyio.to_thread.run_sync(_remove_abandoned, self.rules.out)
             self._lines = OutcomeLines(self.rules.out)
+            self._manifest = Manifest(self.rules.out)
         work, ended = anyio.CancelScope(), anyio.Event()
 
         async def run() -> None:
@@ -162,18 +171,19 @@ class BatchRun(AsyncIterator[Outcome]):
             self._undecided.close()
             if self._lines is not None:
                 self._lines.close()
+            if self._manifest is not None:
+                self._manifest.close()
 
     # --- the run ---------------------------------------------------------------------------
 
-    async def _check_file(self) -> None:
-        if isinstance(self.requests, RequestFile):
-            found = await anyio.to_thread.run_sync(
-                self.requests.require_good, abandon_on_cancel=True
-            )
-            if found is not None and self.rules.shard is None:
-                self.report.total = found.total - found.repeated
-        elif isinstance(self.requests, (list, tuple)) and self.rules.shard is None:
-            self.report.total = len(self.requests)
+    async def check_file(self) -> None:
+        """Check all of a file, once, before anything is created; raise for a bad line."""
+        if self._is_checked or not isinstance(self.requests, RequestFile):
+            return
+        self._is_checked = True
+        found = await anyio.to_thread.run_sync(self.requests.require_good, abandon_on_cancel=True)
+        if found is not None and self.rules.shard is None:
+            self.report.total = found.total - found.repeated
 
     async def _run(self) -> None:
         try:
@@ -269,6 +279,9 @@ class BatchRun(AsyncIterator[Outcome]):
         try:
             async with self._slots:
                 saved = await self._download(task, out, file_name(outcome.key or task.id))
+            if self._manifest is not None:
+                for file in saved:
+                    self._manifest.write(outcome.key, task, file)
             files = [file.path for file in saved]
             await self._record_files(task, files)
             outcome = evolve(outcome, files=tuple(files))
@@ -287,6 +300,17 @@ class BatchRun(AsyncIterator[Outcome]):
             names = tuple(path.name for path in files)
             move = Move(ref=row.ref, to=LedgerState.DOWNLOADED, at=now(), files=names)
             await self.recorder.record(move)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what downloads of killed runs have left; other shards may be writing theirs."""
+    parts: list[Path] = []
+    with suppress(OSError), os.scandir(out) as entries:
+        parts = [Path(entry.path) for entry in entries if entry.name.endswith(".part")]
+    if parts:
+        from liangxin._files import remove_abandoned  # and with it httpx
+
+        remove_abandoned(parts)
 
 
 def _first(failure: BaseException) -> Exception:
@@ -318,9 +342,11 @@ class _Undecided(AsyncIterator[_Item]):
                     raise StopAsyncIteration
                 requests = await self._source.draw()
                 if not requests:
+                    report.total = len(self._seen) if report.total is None else report.total
                     raise StopAsyncIteration
                 await self._sort([each for each in requests if self._is_ours(each)])
             item = self._items.popleft()
+            await self._run.check_file()
             if not item.is_new:
                 return item
             if rules.max_tasks is not None and self._begun >= rules.max_tasks:
@@ -345,7 +371,7 @@ class _Undecided(AsyncIterator[_Item]):
     async def _sort(self, requests: list[Request]) -> None:
         recorder = self._run.recorder
         keys = [request.key for request in requests]
-        rows = await recorder.run(lambda: recorder.ledger.find(keys))
+        rows = await recorder.run(lambda: recorder.ledger.find(keys, bare=True))
         for request in requests:
             row = rows.get(request.key)
             if row is None or row.state in (LedgerState.PLANNED, LedgerState.SENDING):
@@ -362,6 +388,7 @@ class _Undecided(AsyncIterator[_Item]):
             return False
         if await self._conflict(request, row) is not None:
             return False  # which is told; the row stays as it is
+        await self._run.check_file()
         if row.state is LedgerState.FAILED:
             reason = "the batch was run again with retry_failed"
             renew = Renew(
@@ -412,8 +439,10 @@ class _Undecided(AsyncIterator[_Item]):
         out = self._run.rules.out
         if out is None or row.state is not LedgerState.DOWNLOADED:
             return ()
-        files = tuple(out / name for name in row.files)
-        return files if all(path.is_file() for path in files) else ()
+        for name in row.files:
+            if not os.path.isfile(f"{out}/{name}"):  # a Path of it takes three times as long
+                return ()
+        return tuple(out / name for name in row.files)
 
 
 class _Source:

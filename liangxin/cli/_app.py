@@ -15,7 +15,7 @@ import click
 from liangxin._errors import LiangxinError
 from liangxin._version import __version__
 
-_COMMANDS = ("batch", "demo", "emulator", "ledger", "models")
+_COMMANDS = ("batch", "callbacks", "demo", "emulator", "ledger", "models", "sheet")
 
 _EXTRA_OF = {
     "rich": "cli",

@@ -7,12 +7,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ import liangxin
 from liangxin import AsyncClient, Forbidden, InputError, Outcome, Unauthorized
 from liangxin._text import printable
 from liangxin.batch import BatchReport, RequestFile, line_of, read
+from liangxin.cli._callbacks import receiving
+from liangxin.cli._signals import interruptible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,6 +53,9 @@ def perform(
     shard: tuple[int, int] | None,
     retry_failed: bool,
     skip_bad_lines: bool,
+    callback_url: str | None,
+    callback_host: str,
+    callback_port: int,
     base_url: str | None,
     form: str,
 ) -> int:
@@ -69,23 +73,25 @@ def perform(
         if out is None and ledger is None:
             raise click.UsageError("say where results go (--out), or at least a --ledger")
         run = _Run(form, out=out)
-        anyio.run(
-            run.main,
-            requests,
-            {"base_url": base_url, "rate_limit": rate},
-            {
-                "out": out,
-                "ledger": ledger,
-                "max_in_flight": max_in_flight,
-                "timeout": timeout,
-                "max_tasks": max_tasks,
-                "max_ambiguous": max_ambiguous,
-                "shard": shard,
-                "retry_failed": retry_failed,
-            },
-        )
+        rules: dict[str, Any] = {
+            "out": out,
+            "ledger": ledger,
+            "max_in_flight": max_in_flight,
+            "timeout": timeout,
+            "max_tasks": max_tasks,
+            "max_ambiguous": max_ambiguous,
+            "shard": shard,
+            "retry_failed": retry_failed,
+        }
+        with ExitStack() as served:
+            connection: dict[str, Any] = {"base_url": base_url, "rate_limit": rate}
+            if callback_url is not None:
+                receiver = receiving(callback_url, callback_host, callback_port)
+                connection["callbacks"] = served.enter_context(receiver)
+            anyio.run(run.main, requests, connection, rules)
     except InputError as error:
         raise click.UsageError(str(error)) from error
+    run.show(ledger)
     run.conclude()
     return run.exit_code
 
@@ -132,25 +138,19 @@ class _Run:
     doubts: list[str] = field(factory=list)
     refused_us: bool = False
     is_interrupted: bool = False
+    page: Path | None = None
     client: AsyncClient | None = None
 
     async def main(
         self, requests: RequestFile, connection: dict[str, Any], rules: dict[str, Any]
     ) -> None:
         """Run until the end, or until Ctrl-C."""
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            work = anyio.CancelScope()
-            if os.name == "posix":  # elsewhere the interrupt ends the program as it always does
-                group.start_soon(self._listen, work)
-            try:
-                with work, _progress(self):
-                    await self._work(requests, connection, rules)
-            except Exception as exc:  # raised below, where it does not come out in a group
-                failure = exc
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+
+        async def work() -> None:
+            with _progress(self):
+                await self._work(requests, connection, rules)
+
+        await interruptible(work, self._interrupt)
 
     async def _work(
         self, requests: RequestFile, connection: dict[str, Any], rules: dict[str, Any]
@@ -162,18 +162,16 @@ class _Run:
             async for outcome in ended:
                 self._take(outcome)
 
-    async def _listen(self, work: anyio.CancelScope) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                if self.is_interrupted:
-                    _say(f"\nStopped at once; the ledger has what is paid. To go on: {_again()}")
-                    os._exit(INTERRUPTED)
-                self.is_interrupted = True
-                _say(
-                    "\nStopping: nothing more is created, and the answers to what has left are "
-                    "put on record. Ctrl-C again stops at once."
-                )
-                work.cancel()
+    def _interrupt(self, work: anyio.CancelScope) -> None:
+        if self.is_interrupted:
+            _say(f"\nStopped at once; the ledger has what is paid. To go on: {_again()}")
+            os._exit(INTERRUPTED)
+        self.is_interrupted = True
+        _say(
+            "\nStopping: nothing more is created, and the answers to what has left are "
+            "put on record. Ctrl-C again stops at once."
+        )
+        work.cancel()
 
     def _take(self, outcome: Outcome) -> None:
         if isinstance(outcome.error, liangxin.AmbiguousCreate):
@@ -189,6 +187,15 @@ class _Run:
         if self.refused_us:
             return AUTH
         return OK if self.report.ok and not self.report.bad_lines else SOME
+
+    def show(self, ledger: Path | None) -> None:
+        """Write the contact sheet of all that is on record, this run's and earlier ones'."""
+        if self.out is None:
+            return
+        try:
+            self.page = liangxin.contact_sheet(self.out, ledger=ledger)
+        except (liangxin.LiangxinError, OSError) as error:  # what was paid for is safe all the same
+            _say(f"The contact sheet could not be written: {printable(error, 300)}")
 
     def conclude(self) -> None:
         """The last word."""
@@ -228,7 +235,7 @@ class _Run:
         if report.stopped:
             yield f"Stopped: {printable(report.stopped, 400)}"
         if self.out is not None:
-            yield f"Results: {self.out}"
+            yield f"Results: {self.page or self.out}"
 
 
 def _of(count: int, what: str) -> str:

@@ -33,7 +33,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder for the results, results.jsonl and errors.jsonl.",
+    help="Folder for the results, results.jsonl, errors.jsonl and index.html to look at.",
 )
 @click.option(
     "--ledger",
@@ -65,6 +65,24 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--shard", type=Shard(), help="The i-th of n parts of the file, from 0.")
 @click.option("--retry-failed", is_flag=True, help="Create failed tasks anew: they are paid again.")
 @click.option("--skip-bad-lines", is_flag=True, help="Go on without the lines that are wrong.")
+@click.option(
+    "--callback-url",
+    metavar="URL",
+    help="Where the service reaches this machine, if it does: tasks call back there.",
+)
+@click.option(
+    "--callback-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address on which callbacks are taken, behind a proxy.",
+)
+@click.option(
+    "--callback-port",
+    type=click.IntRange(1, 65535),
+    default=8788,
+    show_default=True,
+    help="Port on which callbacks are taken.",
+)
 @click.option("--base-url", metavar="URL", help="[default: LIANGXIN_BASE_URL]")
 @click.option(
     "--format",

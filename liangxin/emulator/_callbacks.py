@@ -104,7 +104,8 @@ class Courier:
         now = self._time.now()
         while self._queue and self._queue[0][0] <= now:
             taken.append(heapq.heappop(self._queue)[2])
-        return taken
+        # In the order of time, whichever task is the first to run: so a seed gives the same faults.
+        return [settled for parcel in taken if (settled := self._settle(parcel)) is not None]
 
     def _until_next(self) -> float:
         if not self._queue:
@@ -115,16 +116,13 @@ class Courier:
     async def _post(
         self, client: httpx.AsyncClient, limit: anyio.CapacityLimiter, parcel: Parcel
     ) -> None:
-        settled = self._settle(parcel)
-        if settled is None:
-            return
         async with limit:
-            delivery = await self._try(client, settled)
+            delivery = await self._try(client, parcel)
         self._books.callbacks.append(delivery)
         is_taken = delivery.status is not None and 200 <= delivery.status < 300
         if not is_taken and parcel.attempt <= len(_PAUSES):
             due = self._time.now() + _PAUSES[parcel.attempt - 1]
-            self._plan(due, replace(settled, attempt=parcel.attempt + 1))
+            self._plan(due, replace(parcel, attempt=parcel.attempt + 1))
 
     def _settle(self, parcel: Parcel) -> Parcel | None:
         """Apply a fault to a first try; None if it is not posted now."""

@@ -23,17 +23,21 @@ if sys.platform == "win32":
     # Far behind the note, which others could not read otherwise: locks are mandatory there.
     _LOCKED_BYTE = 1 << 30
 
-    def _try_lock(fd: int) -> bool:
+    def try_lock(fd: int) -> bool:
+        """Lock a file at whose beginning we are until it is closed; False if another has it."""
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         except PermissionError:
             return False
+        finally:
+            os.lseek(fd, 0, os.SEEK_SET)
         return True
 else:
     import fcntl
 
-    def _try_lock(fd: int) -> bool:
+    def try_lock(fd: int) -> bool:
+        """Lock a file at whose beginning we are until it is closed; False if another has it."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,7 +67,7 @@ class LockFile:
         while True:
             file = FileIO(os.open(path, _FLAGS, 0o600), "r+")
             try:
-                if not _try_lock(file.fileno()):
+                if not try_lock(file.fileno()):
                     raise _locked(path, file)
                 if _is_at(path, file):
                     _leave_note(file)

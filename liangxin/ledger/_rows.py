@@ -266,8 +266,8 @@ class Store(Protocol):
         made all the same.  If the transaction fails, none is made, and one error is raised.
         """
 
-    def find(self, keys: Sequence[str]) -> dict[str, LedgerRow]:
-        """Return the current rows of those keys that are known."""
+    def find(self, keys: Sequence[str], *, bare: bool = False) -> dict[str, LedgerRow]:
+        """Return the current rows of those keys that are known; `bare` ones without `input`."""
 
     def history(self, key: str) -> list[LedgerRow]:
         """Return all rows of a key, in the order of planning; the last one is current."""

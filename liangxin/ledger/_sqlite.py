@@ -26,7 +26,16 @@ from liangxin.ledger import _schema
 from liangxin.ledger._lock import LockFile
 from liangxin.ledger._moves import moved, planned, refuse_conflict, renewed
 from liangxin.ledger._rows import Change, LedgerRow, LedgerState, Move, Plan, Renew
-from liangxin.ledger._table import Line, as_json, insert, keep_input, one, select, update
+from liangxin.ledger._table import (
+    Line,
+    as_json,
+    insert,
+    keep_input,
+    one,
+    select,
+    select_bare,
+    update,
+)
 
 PAGE = 256
 """How many rows are read at a time, and how many keys are looked up at a time."""
@@ -229,13 +238,15 @@ class SqliteStore:
 
     # --- reading ---
 
-    def find(self, keys: Sequence[str]) -> dict[str, LedgerRow]:
-        """Return the current rows of those keys that are known."""
+    def find(self, keys: Sequence[str], *, bare: bool = False) -> dict[str, LedgerRow]:
+        """Return the current rows of those keys that are known; `bare` ones without `input`."""
         found: dict[str, LedgerRow] = {}
         for start in range(0, len(keys), PAGE):
             some = keys[start : start + PAGE]
             where = f"current = 1 AND key IN ({', '.join('?' * len(some))})"
-            found.update((line.row.key, line.row) for line in self._read(where, *some))
+            with self._using() as db:
+                lines = (select_bare if bare else select)(db, where, *some)
+            found.update((line.row.key, line.row) for line in lines)
         return found
 
     def history(self, key: str) -> list[LedgerRow]:

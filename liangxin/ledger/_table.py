@@ -32,6 +32,8 @@ _SELECT = f"SELECT rows.n, {', '.join(_COLUMNS)}"
 _INSERT = f"INSERT INTO rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _UPDATE = f"UPDATE rows SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE n = ?"
 
+_raw_decode = json.JSONDecoder().raw_decode
+
 _STATES = {state.value: state for state in LedgerState}
 
 
@@ -108,9 +110,17 @@ def _row(
         http_status=http_status,
         reason=reason,
         raw=raw,
-        urls=() if urls is None else tuple(json.loads(urls)),
-        files=() if files is None else tuple(json.loads(files)),
+        urls=() if urls is None else _strings(urls),
+        files=() if files is None else _strings(files),
     )
+
+
+def _strings(body: str) -> tuple[str, ...]:
+    # json.loads looks for white space around what it reads, which takes three times as long.
+    strings, end = _raw_decode(body)
+    if end != len(body):
+        raise ValueError(f"there is more after the list at character {end}")
+    return tuple(strings)
 
 
 def _changing(row: LedgerRow) -> tuple[object, ...]:

@@ -167,15 +167,21 @@ def by_slug(slug: str) -> tuple[type[CheckedInput], ...]:
 
 def slugs_in_use() -> Iterable[str]:
     """Every slug that is documented or configured: no guesses."""
-    return (slug for model in classes().values() if (slug := slug_of(model)) is not None)
+    return (slug for model in classes().values() for slug in _said(model))
+
+
+def _said(model: type[CheckedInput]) -> list[str]:
+    """The slugs of a model that somebody has said: a configured one, and the documented one."""
+    both = (_configured.get(model.__name__), model.documented_slug)
+    return [slug for slug in both if slug is not None]
 
 
 @cache
 def _by_slug() -> Mapping[str, tuple[type[CheckedInput], ...]]:
     found: dict[str, tuple[type[CheckedInput], ...]] = {}
     for model in classes().values():
-        slug = slug_of(model) or model.slug_guess
-        if slug is not None:
+        guess = [] if model.slug_guess is None else [model.slug_guess]
+        for slug in _said(model) or guess:
             found[slug] = (*found.get(slug, ()), model)
     return found
 

@@ -10,6 +10,7 @@ under `strict=True`.  What JSON Schema cannot say is in words under `x-liangxin-
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from liangxin._errors import InputError
 from liangxin._tasks import ModelInput
@@ -27,7 +28,7 @@ from liangxin.models._rules import (
     Rule,
 )
 
-Schema = dict[str, object]
+Schema: TypeAlias = dict[str, object]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -92,8 +93,9 @@ def _field(fact: FieldFacts, strict: bool) -> Schema:
     if notes:
         schema["description"] = " ".join(notes)
     own, guessed = _limits(fact, fact.type), _limits(fact.inferred or Limits(), fact.type)
-    if "enum" in own:
-        guessed = _with_guessed_words(own, guessed)
+    if fact.choices:
+        # The class accepts in silence what is only guessed to be taken beside documented words.
+        own["enum"] = [*dict.fromkeys([*_words(fact), *_words(fact.inferred or Limits())])]
     if fact.provenance == "inferred":
         own, guessed = {}, {**own, **guessed}
     schema |= own
@@ -108,23 +110,14 @@ def _field(fact: FieldFacts, strict: bool) -> Schema:
     return schema
 
 
-def _with_guessed_words(own: Schema, guessed: Schema) -> Schema:
-    """
-    The words that are guessed to be taken beside the documented ones are accepted by the class.
-
-    So they belong into the one `enum`; which of them are guesses is still told.
-    """
-    more = guessed.get("enum")
-    if isinstance(more, list) and isinstance(own["enum"], list):
-        own["enum"] = [*own["enum"], *(word for word in more if word not in own["enum"])]
-    return guessed
+def _words(limits: Limits) -> list[str | int]:
+    return [*limits.choices, *limits.aliases]
 
 
 def _limits(limits: Limits, kind: FieldType) -> Schema:
-    words: list[object] = [*limits.choices, *limits.aliases]
     keywords: Schema = {
         "default": limits.default,
-        "enum": words or None,
+        "enum": _words(limits) or None,
         "minimum": limits.minimum,
         "maximum": limits.maximum,
         "minLength": limits.min_length,

@@ -25,6 +25,7 @@ MEASURES = {
     "schedule": "poll_cost_learned_50, _0 and _burst",
     "budget": "poll_budget_lag",
     "memory": "bytes_per_waiting_task, bytes_per_parked_wait, us_scheduling_per_look",
+    "resume": "resume_vs_bare, resume_vs_bare_files, resume_peak_mib, ledger_kib_per_row",
     "singles": "us_per_create, us_per_look",
     "rates": "rps_1000_vs_…, cpu_flat",
     "ends": "e2e_…",

@@ -55,7 +55,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=150, help="kills at system calls")
     parser.add_argument("--errors", type=int, help="errors of the disk (a quarter of the points)")
     parser.add_argument("--all", action="store_true", help="every call, every error")
-    parser.add_argument("--kills", type=int, default=10, help="batches killed at random moments")
+    parser.add_argument("--kills", type=int, default=50, help="batches killed at random moments")
     parser.add_argument("--client", choices=[*CLIENTS, "both"], default="both")
     parser.add_argument("--lanes", type=int, default=LANES, help="batches at the same time")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write what came of it here")

@@ -145,7 +145,8 @@ def at_the_end(
         findings["unfinished"].append(f"the rows are {sorted(row.key for row in seen.rows)}")
     for row in seen.rows:
         _check_end(row, books, out, service, findings)
-    return findings
+    findings["unfinished"] += [f"{each.name} was left behind" for each in out.glob(".*.part")]
+    return {name: found for name, found in findings.items() if found}
 
 
 def _compare_charges(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from liangxin import LedgerError
 from liangxin._files import Part
@@ -59,14 +58,15 @@ def _pays_each_row_of_a_crash_again() -> None:
 
 
 def _shows_half_a_file() -> None:
-    honest = Part._publish
+    honest = Part.is_whole
 
-    def publish(self: Part, path: Path) -> None:
+    async def is_whole(self: Part, ending: str) -> bool | None:
+        path = self._folder / f"{self._label}.{ending}"
         os.replace(self._path, path)
         self._path = path
-        honest(self, path)
+        return await honest(self, ending)
 
-    Part._publish = publish  # type: ignore[method-assign]
+    Part.is_whole = is_whole  # type: ignore[method-assign]
 
 
 SABOTAGES: Mapping[str, Callable[[], None]] = {

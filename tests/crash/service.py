@@ -56,10 +56,12 @@ class Service:
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=30)
+        self._results: dict[str, bytes] = {}
 
     def forget(self) -> None:
         """Begin with empty books."""
         self._http.post("/_emulator/reset").raise_for_status()
+        self._results.clear()
 
     def books(self) -> Books:
         """Read the books."""
@@ -76,5 +78,8 @@ class Service:
         return Books(charged, looked_at, posts, len(ledger["requests"]))
 
     def result(self, task_id: str, ending: str) -> bytes:
-        """Return the bytes that a task resulted in."""
-        return self._http.get(f"/results/{task_id}/1.{ending}").raise_for_status().content
+        """Return the bytes that a task resulted in, as they were when first asked for."""
+        path = f"/results/{task_id}/1.{ending}"
+        if path not in self._results:
+            self._results[path] = self._http.get(path).raise_for_status().content
+        return self._results[path]

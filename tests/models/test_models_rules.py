@@ -744,6 +744,8 @@ def test_a_documented_slug_can_be_replaced() -> None:
     assert ZImage(prompt=TEXT, slug="z-image-v2").slug == "z-image-v2"
     configure({ZImage: "z-image-v3"})
     assert ZImage(prompt=TEXT).slug == "z-image-v3"
+    for slug in ("z-image", "z-image-v3"):
+        assert asked(slug, {"prompt": TEXT}).input() == ZImage(prompt=TEXT, slug=slug)
 
 
 @pytest.mark.parametrize("slug", ["", "  ", 7, ["wan"]])

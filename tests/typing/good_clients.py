@@ -12,7 +12,19 @@ from typing import BinaryIO, assert_type
 import httpx
 from obstore.store import S3Store
 
-from liangxin import AsyncClient, Client, LiangxinError, ModelInput, Outcome, RawInput, Task
+from liangxin import (
+    AsyncClient,
+    Client,
+    Gallery,
+    LiangxinError,
+    ModelInput,
+    Outcome,
+    RawInput,
+    Task,
+    contact_sheet,
+    gallery,
+    outcomes_to_rows,
+)
 from liangxin.models import KlingV3Pro, ZImage
 from liangxin.uploads import ObstoreUploader, Uploader
 
@@ -90,6 +102,15 @@ async def concurrent(folder: Path) -> None:
             async for outcome in outcomes:
                 assert_type(outcome.result(), Task)
     await client.aclose()
+
+
+def looked_at(folder: Path, outcomes: list[Outcome], task: Task) -> None:
+    assert_type(contact_sheet(folder), Path)
+    assert_type(contact_sheet("posters", ledger="ledger.db"), Path)
+    assert_type(contact_sheet(iter(outcomes), folder / "index.html", title="Fog"), Path)
+    assert_type(outcomes_to_rows(outcomes), list[dict[str, object]])
+    assert_type(gallery(outcomes), Gallery)
+    gallery([task])
 
 
 def prompts() -> Iterator[ModelInput]:

@@ -15,7 +15,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def is_name(text: str) -> bool:
     """Whether it can be a key or a slug: not long, not blank, no control character."""
-    return 0 < len(text) <= LONGEST_KEY and not text.isspace() and not _CONTROL.search(text)
+    is_plain = text.isprintable() or not _CONTROL.search(text)
+    return 0 < len(text) <= LONGEST_KEY and not text.isspace() and is_plain
 
 
 def did_you_mean(names: list[str], known: Iterable[str]) -> str:

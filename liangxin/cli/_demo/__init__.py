@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from liangxin._client import AsyncClient
 from liangxin._errors import LiangxinError
-from liangxin._sheet import SheetEntry, contact_sheet
+from liangxin._sheet import SheetEntry, sheet
 from liangxin._text import printable
 from liangxin.cli._demo.board import Board
 from liangxin.cli._demo.books import disagreements
@@ -43,7 +43,8 @@ def perform(
         progress.print(Text(f"An emulator of the Market answers on {url}"), soft_wrap=True)
         with board.live():
             anyio.run(partial(_make_all, url, shots, staged, board))
-        (staged / PAGE).write_text(_page(shots, emulator), encoding="utf-8")
+        with (staged / PAGE).open("w", encoding="utf-8", newline="\n") as page:
+            page.writelines(_page(shots, emulator))
         folder.publish(staged)
     _report(shots, emulator, out / PAGE, _clock() - began)
     if opens:
@@ -92,9 +93,9 @@ def _end(shot: Shot, board: Board, error: LiangxinError | None = None) -> None:
 # --- what is shown of it -----------------------------------------------------------------------
 
 
-def _page(shots: Sequence[Shot], emulator: Emulator) -> str:
-    return contact_sheet(
-        [_entry(shot, emulator) for shot in shots],
+def _page(shots: Sequence[Shot], emulator: Emulator) -> Iterator[str]:
+    return sheet(
+        (_entry(shot, emulator) for shot in shots),
         title="LiangXin demo",
         note="made by the emulator, which paints the words instead of obeying them",
     )
@@ -114,7 +115,6 @@ def _entry(shot: Shot, emulator: Emulator) -> SheetEntry:
         model=shot.input.slug,
         prompt=shot.prompt,
         state="not created" if task is None else task.state.value,
-        kind=shot.input.kind,
         file=shot.path.name if shot.path else None,
         error=str(shot.error) if shot.error else None,
         seconds=shot.age(_clock()),
