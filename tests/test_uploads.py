@@ -207,14 +207,6 @@ def test_a_bucket_that_is_not_there_is_not_sent_and_says_why(
     assert not server.requests
 
 
-def test_without_the_extra_a_sentence_says_which_one_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(ImportError, match=r'pip install "liangxin\[objects\]"'):
-        ObstoreUploader(MemoryStore())
-
-
 # --- results, the other way ------------------------------------------------------------------
 
 
@@ -271,3 +263,11 @@ async def test_a_result_that_cannot_be_delivered_is_an_error_with_its_cause(
         with pytest.raises(liangxin.InputError, match="of a folder, `download`"):
             await client.deliver(task, "pictures")  # type: ignore[arg-type]
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_without_the_extra_a_sentence_says_which_one_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(ImportError, match=r'pip install "liangxin\[objects\]"'):
+        ObstoreUploader(MemoryStore())
