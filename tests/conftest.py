@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
+import hypothesis
 import pytest
 import trio.testing
 import uvloop
@@ -28,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell lets what it starts in the background ignore Ctrl-C, which several tests send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # No test is timed by the wall clock: the first input of a model also imports its family.
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
     config.addinivalue_line("markers", "virtual_time: run on clocks that jump")
     config.addinivalue_line("markers", "campaign: long, and about the system, not the interpreter")
 
