@@ -736,6 +736,7 @@ TOLD: dict[str, list[Step]] = {
         *(Create("a"), Pass(AWAY + 5 * WRITE), DiskFull(1), Pass(60), Create("b")),
     ],
     "the block is cancelled": [Batch("abcd"), Pass(AWAY), CancelBlock()],
+    "the block is cancelled as a batch begins": [Batch("a"), Create("a"), CancelBlock()],
     "the client is closed": [Batch("abcd"), Pass(AWAY), Close()],
     "those who wait are cancelled": [Batch("ab"), Create("c"), Pass(AWAY), Cancel(0), Cancel(1)],
 }
