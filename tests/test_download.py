@@ -1234,6 +1234,22 @@ async def test_no_hostile_url_is_admitted(api: str) -> None:
     assert await admitted(guard(api), urls) == []
 
 
+async def test_no_url_of_an_address_that_must_not_be_asked_is_admitted_nor_of_a_name_for_it() -> (
+    None
+):
+    addresses = [*INTERNAL, *(address for address in NEVER if "%" not in address)]
+    written = [f"https://{f'[{each}]' if ':' in each else each}/r.png" for each in addresses]
+    names = {f"n{number}.example": [PUBLIC, each] for number, each in enumerate(addresses)}
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return names[host]
+
+    named = [f"https://{name}/r.png" for name in names]
+    assert len({*written, *named, *HOSTILE_URLS}) > 200
+    policy = Guard(parse_base_url("https://api.example"), DownloadPolicy(), resolve)
+    assert await admitted(policy, [*written, *named]) == []
+
+
 async def test_ordinary_urls_are_admitted_at_all_their_addresses() -> None:
     urls = [
         "https://results.example/a.png?X-Sig=%2Fa+b#frag",

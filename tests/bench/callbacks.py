@@ -67,6 +67,7 @@ class CallingService(BookedService):
 
 async def _measured(lost: float | None, seed: int = 1) -> Summary:
     """So many tasks, some at a time; `lost` None is a client without a receiver."""
+    random.seed(seed)  # jitter draws from the module's own generator
     receiver = CallbackReceiver("https://example.com/liangxin")
     service = CallingService(seed, receiver, 1.0 if lost is None else lost)
     asked = {} if lost is None else {"callbacks": receiver}
