@@ -138,7 +138,13 @@ class AsyncClient:
             poll_interval is None or poll_interval > 0, "poll_interval", poll_interval, "above 0"
         )
         _require(uploader is None or callable(uploader), "uploader", uploader, "what can be called")
-        _require(max_data_uri >= 0, "max_data_uri", max_data_uri, "bytes, 0 or more")
+        # The record of a task repeats its request, and three such pictures have to fit into it.
+        _require(
+            0 <= max_data_uri <= wire.MAX_REPLY // 5,
+            "max_data_uri",
+            max_data_uri,
+            f"bytes, 0 to {wire.MAX_REPLY // 5}",
+        )
         self._timeout = timeout
         self._transport = Transport(
             _base_url(base_url),

@@ -27,8 +27,13 @@ from liangxin._text import in_words, printable, quoted
 
 CREATE_PATH = "/api/v1/jobs/createTask"
 RECORD_PATH = "/api/v1/jobs/recordInfo"
-MAX_REPLY = 4 * 1024 * 1024
-"""How many bytes of an answer are read at the most."""
+MAX_REPLY = 32 * 1024 * 1024
+"""
+How many bytes of an answer are read at the most.
+
+A record repeats its request, and with it the pictures that were data URIs: with less room, a task
+that was paid for could never be read.
+"""
 
 
 @frozen
@@ -576,6 +581,20 @@ def task_named_in(callback: bytes) -> str | None:
     if not isinstance(data, dict):
         return None
     task_id = data.get("taskId", data.get("task_id"))
+    return task_id if _is_task_id(task_id) else None
+
+
+_EARLY = re.compile(rb'"taskId"\s*:\s*"([^"\\]{1,512})"')
+
+
+def task_named_early_in(callback: bytes) -> str | None:
+    """
+    The task id that the beginning of a callback names: of one that is too long to be read.
+
+    A string cannot pretend to be that: inside of it, quotes have a backslash before them.
+    """
+    named = _EARLY.search(callback)
+    task_id = None if named is None else named[1].decode("utf-8", "replace")
     return task_id if _is_task_id(task_id) else None
 
 

@@ -155,11 +155,10 @@ class CallbackReceiver:
         if isinstance(ticket, int):
             return ticket
         named = _in_lower_case(headers)
-        refused = _refusal(named)
-        if refused is not None:
-            return refused
-        if len(body) > MAX_BODY:
-            return 413
+        if _is_encoded(named):
+            return 415
+        if len(body) > MAX_BODY or _is_long(named):
+            return self._take_the_beginning(ticket, body[:MAX_BODY])
         return self._take(ticket, named, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,16 +218,19 @@ class CallbackReceiver:
         if isinstance(ticket, int):  # before a byte of the body is read
             return ticket
         headers = _in_lower_case(scope["headers"])
-        refused = _refusal(headers)
-        if refused is not None:
-            return refused
+        if _is_encoded(headers):
+            return 415
+        if _is_long(headers) and not ticket.wants_name:
+            return self._take_the_beginning(ticket, b"")
         if not self._bodies.acquire(blocking=False):
             return 503
         try:
             with anyio.move_on_after(BODY_TIMEOUT):
                 body = await _read(receive)
-                if not isinstance(body, bytes):
-                    return body
+                if body is None:
+                    return None
+                if len(body) > MAX_BODY:
+                    return self._take_the_beginning(ticket, body[:MAX_BODY])
                 return self._take(ticket, headers, body)
             return 408
         finally:
@@ -245,6 +247,16 @@ class CallbackReceiver:
         ticket.told(wire.task_named_in(body) if ticket.wants_name else None)
         return 200
 
+    def _take_the_beginning(self, ticket: Ticket, beginning: bytes) -> int:
+        """
+        Heed a callback that is too long to be read: its token has said what there is to say.
+
+        A record repeats its request, and with it the pictures that were data URIs.
+        """
+        if self._verifier is None:
+            ticket.told(wire.task_named_early_in(beginning) if ticket.wants_name else None)
+        return 413
+
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _LONG_WORD = re.compile(r"[A-Za-z0-9_-]{24,}")
@@ -259,26 +271,25 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
 
 
-def _refusal(headers: Mapping[str, str]) -> int | None:
-    """The status to refuse a body with that need not be read."""
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        return 415
+def _is_encoded(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def _is_long(headers: Mapping[str, str]) -> bool:
+    """Whether a body that is too long is announced."""
     length = headers.get("content-length", "0").strip()
-    is_long = length.isdecimal() and (len(length) > 19 or int(length) > MAX_BODY)
-    return 413 if is_long else None
+    return length.isdecimal() and (len(length) > 19 or int(length) > MAX_BODY)
 
 
-async def _read(receive: Receive) -> bytes | int | None:
-    """The body; 413 if it is too long, and None if its sender has gone."""
+async def _read(receive: Receive) -> bytes | None:
+    """The body, or more than `MAX_BODY` bytes of it; None if its sender has gone."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            return 413
-        if not message.get("more_body", False):
+        if len(body) > MAX_BODY or not message.get("more_body", False):
             return bytes(body)
 
 

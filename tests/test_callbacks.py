@@ -310,6 +310,33 @@ async def test_a_body_decides_nothing(scene: Scene) -> None:
     assert told[-1] == (TaskState.SUCCESS, 100)
 
 
+PICTURED = RawInput(
+    "nano-banana-pro", {"prompt": "fog", "image_input": ["data:image/png;base64," + "A" * 400_000]}
+)
+"""Its record, which repeats it, is longer than the body of a callback may be."""
+
+
+async def test_a_callback_that_is_too_long_to_be_read_is_heeded(scene: Scene) -> None:
+    async with scene.running(poll_interval=300) as client:
+        await client.run(PICTURED)
+        assert anyio.current_time() == pytest.approx(SECONDS, abs=0.01)
+    assert scene.answers()[0] == 413
+
+
+# httpx's ASGITransport leaves a generator behind when an app answers before it has read all.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_doubt_is_settled_by_the_beginning_of_a_callback_that_is_too_long(
+    scene: Scene, ledger: Ledger
+) -> None:
+    scene.emulator.withhold_answer_to_next_create()
+    async with scene.running(ledger=ledger) as client:
+        with pytest.raises(AmbiguousCreate):
+            await client.create_task(PICTURED, key="fog")
+        await anyio.sleep(SECONDS + 5)
+    assert ledger.find(["fog"])["fog"].state is LedgerState.SUCCEEDED
+    assert len(scene.emulator.charges) == 1
+
+
 @pytest.mark.parametrize(
     "details", [{"action": "garbage"}, {"action": "wrong_task_id"}, {"action": "delay", "body": ""}]
 )

@@ -10,6 +10,7 @@ import os
 import random
 import ssl
 import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from itertools import count, repeat
@@ -681,6 +682,37 @@ async def test_an_endless_body_is_read_no_further_than_the_limit(
     with pytest.raises(TooLarge):
         await fetch(host(endless), tmp_path, max_bytes=3_000_000)
     assert listing(tmp_path) == []
+
+
+async def test_however_much_comes_little_of_it_is_in_memory(
+    host: Callable[..., HostileOrigin], tmp_path: Path
+) -> None:
+    block = bytes(1024 * 1024)
+
+    def endless(head: str) -> Iterator[bytes]:
+        yield reply(SMALL[:-12], length=10**9)
+        for _ in count():
+            yield block
+
+    origin = host(endless)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            await fetch(origin, tmp_path, max_bytes=10**9 - 1)
+        with pytest.raises(TooLarge):
+            await fetch(host(lambda head: endless_chunks(block)), tmp_path, max_bytes=64 * 1024**2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 1024**2
+    assert listing(tmp_path) == []
+
+
+def endless_chunks(block: bytes) -> Iterator[bytes]:
+    yield reply(length=-1, Transfer_Encoding="chunked")
+    yield b"%x\r\n%b\r\n" % (len(SMALL[:-12]), SMALL[:-12])
+    for _ in count():
+        yield b"%x\r\n%b\r\n" % (len(block), block)
 
 
 async def test_a_file_of_exactly_the_limit_is_taken(

@@ -27,7 +27,8 @@ from attrs import Factory, define
 from PIL import Image
 
 import liangxin
-from liangxin import Client, RawInput
+from liangxin import Client, InputError, RawInput
+from liangxin._wire import MAX_REPLY
 from liangxin.emulator import Emulator
 from liangxin.ledger import Ledger, LedgerState
 from liangxin.models import Flux2Pro, KlingV3Pro, Media, NanoBananaPro, SeedreamV45Edit, ZImage
@@ -782,3 +783,20 @@ async def test_a_body_that_is_refused_in_the_middle_is_refused_and_not_in_doubt(
         ) as client:
             with pytest.raises(liangxin.PayloadTooLarge):
                 await client.create_task(poster)
+
+
+def test_a_task_whose_record_repeats_the_largest_pictures_is_found(
+    server: Emulator, options_of: dict[str, Any]
+) -> None:
+    most = MAX_REPLY // 5
+    pictures = [JPEG + bytes(most - len(JPEG) - n) for n in range(3)]
+    with Client(**options_of, max_data_uri=most) as client:
+        task = client.run(NanoBananaPro(prompt=TEXT, image_input=pictures))
+    assert task.state is liangxin.TaskState.SUCCESS
+    assert [charge.task_id for charge in server.charges] == [task.id]
+
+
+@pytest.mark.parametrize("most", [-1, MAX_REPLY // 5 + 1])
+def test_pictures_that_would_not_come_back_are_not_sent(most: int) -> None:
+    with pytest.raises(InputError, match="max_data_uri must be bytes, 0 to"):
+        Client("sk-x", base_url="https://api.example.com", max_data_uri=most)

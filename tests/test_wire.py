@@ -31,6 +31,7 @@ from liangxin._wire import (
     judge_create,
     record_request,
     retry_after,
+    task_named_early_in,
     task_named_in,
 )
 
@@ -997,3 +998,18 @@ def test_a_callback_names_a_task(body: bytes) -> None:
 )
 def test_of_any_other_body_no_name_is_taken(body: bytes) -> None:
     assert task_named_in(body) is None
+
+
+@pytest.mark.parametrize(
+    ("beginning", "named"),
+    [
+        (b'{"code":200,"data":{"taskId":"task_1","param":"{\\"taskId\\":\\"task_2\\"', "task_1"),
+        (b'{"data": { "taskId" : "task_1", "param": "', "task_1"),
+        (b'{"data":{"param":"{\\"taskId\\":\\"task_2\\"', None),
+        (b'{"data":{"taskId":"null",', None),
+        (b'{"data":{"taskId":"task_', None),
+        (b"", None),
+    ],
+)
+def test_the_beginning_of_a_long_callback_names_a_task(beginning: bytes, named: str | None) -> None:
+    assert task_named_early_in(beginning) == named
