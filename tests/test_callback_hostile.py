@@ -24,6 +24,8 @@ from liangxin.emulator import Emulator
 from tests.hostile_requests import ALL, CORPUS, Case
 from tests.test_callback_receiver import token_of
 
+pytestmark = pytest.mark.campaign
+
 MEMORY = 32 * 1024
 """By how many KiB a server may grow over all that is thrown at it."""
 PATIENCE = 30.0
@@ -165,7 +167,6 @@ def test_the_corpus_is_of_more_than_three_hundred_requests_no_two_alike() -> Non
     assert len({(case.data, case.then) for case in ALL}) == len(ALL) > 300
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("mode", ["serving", "h11", "httptools"])
 def test_callbacks_are_heeded_within_two_seconds_amid_a_thousand_junk_requests_a_second(
     mode: str,

@@ -367,6 +367,7 @@ async def test_no_byte_of_a_picture_and_no_signed_address_is_in_an_error_or_a_lo
 
 
 @virtual
+@pytest.mark.campaign
 async def test_ten_thousand_prompts_with_one_picture_are_one_upload(
     client_of: Clients, tmp_path: Path
 ) -> None:
@@ -425,7 +426,6 @@ async def test_a_hundred_creates_with_one_picture_do_not_hold_a_hundred_of_it(
     assert peak < 12_000_000
 
 
-@virtual
 async def test_different_pictures_wait_for_room_instead_of_filling_the_memory(
     client_of: Clients, tmp_path: Path
 ) -> None:
@@ -446,7 +446,6 @@ async def test_different_pictures_wait_for_room_instead_of_filling_the_memory(
     assert peak < 64 * 1024 * 1024 * 1.4
 
 
-@virtual
 async def test_an_error_that_is_kept_keeps_no_picture(client_of: Clients, tmp_path: Path) -> None:
     service, kept = Counting(), list[liangxin.Outcome]()
     paths = [tmp_path / f"{number}.png" for number in range(100)]

@@ -23,6 +23,8 @@ from attrs import frozen
 
 from liangxin._pacing import _EDGES, DurationModel, FixedSchedule, PollBudget, Schedule
 
+pytestmark = pytest.mark.campaign  # arithmetic, the same on every interpreter
+
 KS = (0.1, 0.5, 2.0)
 
 
