@@ -5,6 +5,7 @@ from liangxin import __version__ as release  # noqa: F401
 project = "liangxin"
 author = "The liangxin authors"
 copyright = "2026, The liangxin authors"  # noqa: A001
+smartquotes = False  # values are there to be copied
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
