@@ -88,7 +88,7 @@ ACTS = [
             Cut(
                 CONNECTION,
                 "            await self._stream.send(data)\n",
-                "            await self._stream.send(data)\n        await evidence.leaving()\n",
+                "            await self._stream.send(data)\n            await evidence.leaving()\n",
             ),
         ],
         "tests/test_creation.py",
