@@ -38,6 +38,8 @@ REMEMBERED = 10_000
 """Of how many tasks that have ended, and of how many doubts, the tokens are still good."""
 TRIES = 5
 """How often the service is asked about a task that a callback has named."""
+NAME_PAUSE = 1.0
+"""Seconds between one name that proved to be wrong and the next for the same create."""
 
 
 class Receiver(Protocol):
@@ -65,7 +67,7 @@ class Ticket:
     model: str = ""
     task_id: str | None = None
     named: str | None = None
-    """The task that a callback has named before the create was answered."""
+    """The task that a callback has named, about which the service has yet to be asked."""
     settle: Callable[[Task], Awaitable[None]] | None = None
     """What to do with the task of a create that is in doubt, once it is found."""
     is_out: bool = False
@@ -75,7 +77,8 @@ class Ticket:
     """Whether there is nothing more to do for it than to answer well."""
     ended_at: float | None = None
     """When its task was found ended, if it was."""
-    is_asking: bool = False
+    asking: str | None = None
+    """The task about which the service is being asked, to settle the doubt."""
 
     @property
     def wants_name(self) -> bool:
@@ -184,6 +187,7 @@ class Callbacks:
         self._doubts[ticket.digest] = ticket
         if len(self._doubts) > REMEMBERED:
             self.revoke(self._doubts.pop(next(iter(self._doubts))))
+        self._ask(ticket)  # a callback may have named it before, and no second one need come
 
     def ended(self, task: Task) -> None:
         """A task was found ended."""
@@ -257,11 +261,9 @@ class Callbacks:
                 self._share.told_late(anyio.current_time() - ticket.ended_at)
         elif ticket.task_id is not None:
             self._wake(ticket)
-        elif ticket.settle is None:
-            ticket.named = named or ticket.named
-        elif named is not None and not ticket.is_asking:
-            ticket.is_asking = True
-            self._owned.start(lambda: self._settle(ticket, named))
+        elif named is not None and named != ticket.asking:
+            ticket.named = named
+            self._ask(ticket)
 
     def _wake(self, ticket: Ticket) -> None:
         assert ticket.task_id is not None
@@ -275,21 +277,36 @@ class Callbacks:
 
     # --- doubts ----------------------------------------------------------------------------
 
-    async def _settle(self, ticket: Ticket, named: str) -> None:
-        assert ticket.settle is not None
+    def _ask(self, ticket: Ticket) -> None:
+        if ticket.settle is not None and ticket.named is not None and ticket.asking is None:
+            ticket.asking = ticket.named
+            self._owned.start(lambda: self._settle(ticket))
+
+    async def _settle(self, ticket: Ticket) -> None:
+        """Ask about what callbacks name, one name at a time, until it is the task of the create."""
         try:
-            task = await self.confirmed(ticket, named)
-            if task is None:
-                return
+            while ticket.named is not None:
+                ticket.asking, ticket.named = ticket.named, None
+                if await self._is_settled(ticket, ticket.asking):
+                    return
+                await anyio.sleep(NAME_PAUSE)
+        finally:
+            ticket.asking = None
+
+    async def _is_settled(self, ticket: Ticket, named: str) -> bool:
+        assert ticket.settle is not None
+        task = await self.confirmed(ticket, named)
+        if task is None:
+            return False
+        try:
             await ticket.settle(task)
         except LiangxinError as exc:  # it stays a doubt
             log.warning("the task %s of a callback could not be put down: %s", quoted(named), exc)
-            return
-        finally:
-            ticket.is_asking = False
+            return False
         log.warning("task %s was accepted: its callback came, the answer never had", task.id)
         self._doubts.pop(ticket.digest, None)
         self.accepted(ticket, task)
+        return True
 
     async def confirmed(self, ticket: Ticket, named: str) -> Task | None:
         """The task that a callback has named, if the service says that it is of this create."""

@@ -428,6 +428,20 @@ ACTS = [
         "another_token",
     ),
     Sabotage(
+        "early-name",
+        "a task that a callback names before the create is in doubt is forgotten",
+        [Cut(CALLBACKS, "        self._ask(ticket)  # a callback may", "        # a callback may")],
+        "tests/test_callbacks.py",
+        "came_early",
+    ),
+    Sabotage(
+        "eager-names",
+        "whoever has a token has the service asked as quickly as it answers",
+        [Cut(CALLBACKS, "await anyio.sleep(NAME_PAUSE)", "await anyio.sleep(0)")],
+        "tests/test_callbacks.py",
+        "wrong_names",
+    ),
+    Sabotage(
         "token-unwritten",
         "the token of a create is not on record before its first byte",
         [

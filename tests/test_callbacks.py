@@ -18,6 +18,7 @@ import pytest
 
 import liangxin
 from liangxin import AmbiguousCreate, InputError, RawInput, Task, TaskState
+from liangxin._callbacks import TRIES
 from liangxin.callbacks import CallbackReceiver
 from liangxin.emulator import Emulator, Fault
 from liangxin.ledger import Ledger, LedgerState
@@ -593,6 +594,43 @@ async def test_a_name_that_the_service_does_not_know_stays_a_doubt(
         await anyio.sleep(300)
         assert ledger.find(["fog"])["fog"].state is LedgerState.AMBIGUOUS
     assert 1 < scene.emulator.looks_of("task_of_nobody") <= 5
+
+
+async def test_wrong_names_cause_one_look_a_second_and_do_not_hide_the_right_one(
+    scene: Scene, ledger: Ledger
+) -> None:
+    scene.fault("lost", count=None)
+    async with scene.running(ledger=ledger, poll_interval=300) as client:
+        others = [await client.create_task(POSTER) for _ in range(2)]
+        scene.emulator.withhold_answer_to_next_create()
+        with pytest.raises(AmbiguousCreate):
+            await client.create_task(POSTER, key="fog")
+        lost = list(scene.emulator.tasks)[-1]
+        before = sum(scene.emulator.looks_of(other.id) for other in others)
+        for n in range(300):
+            body = json.dumps({"data": {"taskId": others[n % 2].id}}).encode()
+            assert scene.post(scene.urls[2], body) == 200
+            await anyio.sleep(0.01)
+        looks = sum(scene.emulator.looks_of(other.id) for other in others) - before
+        assert looks in (3, 4)
+        assert scene.post(scene.urls[2], json.dumps({"data": {"taskId": lost}}).encode()) == 200
+        await anyio.sleep(5)
+        row = ledger.find(["fog"])["fog"]
+    assert (row.state, row.task_id) == (LedgerState.ACCEPTED, lost)
+
+
+async def test_a_name_that_came_early_is_not_lost_when_the_looks_fail_for_a_while(
+    scene: Scene, ledger: Ledger
+) -> None:
+    scene.emulator.add_fault(Fault("create", "delay", delay=1000.0))
+    scene.emulator.add_fault(Fault("look", status=503, count=TRIES))
+    async with scene.running(ledger=ledger, create_timeout=150) as client:
+        with pytest.raises(AmbiguousCreate):
+            await client.create_task(POSTER, key="fog")
+        await anyio.sleep(60)
+        row = ledger.find(["fog"])["fog"]
+    assert row.state is LedgerState.SUCCEEDED
+    assert len(scene.emulator.callbacks) == len(scene.emulator.charges) == 1
 
 
 async def test_the_users_own_word_about_a_doubt_stands(
