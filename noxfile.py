@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 nox.needs_version = ">=2024.4.15"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "campaign"]
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -47,10 +47,16 @@ def _install(session: nox.Session, group: str, *more: str) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests, on every supported interpreter there is; the campaign on the first alone."""
+    """The tests, on every supported interpreter there is; but for the campaign."""
     _install(session, "test")
-    share = () if session.python == PYTHONS[0] else ("-m", "not campaign")
-    session.run("pytest", *share, *session.posargs)
+    session.run("pytest", "-m", "not campaign", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def campaign(session: nox.Session) -> None:
+    """The long tests, about the system rather than the interpreter: crashes, power cuts, crowds."""
+    _install(session, "test")
+    session.run("pytest", "-m", "campaign", *session.posargs)
 
 
 @nox.session(python="3.11")
