@@ -17,6 +17,8 @@ from liangxin.emulator._books import Charge, Delivery, SeenRequest
 from liangxin.emulator._catalogue import GUESSED_SLUGS
 from liangxin.emulator._emulator import Emulator
 from liangxin.emulator._faults import Fault
+from liangxin.emulator._record import Recorder
+from liangxin.emulator._replay import Replay
 from liangxin.emulator._server import run
 from liangxin.emulator._tasks import TaskRecord
 
@@ -26,6 +28,8 @@ __all__ = [
     "Delivery",
     "Emulator",
     "Fault",
+    "Recorder",
+    "Replay",
     "SeenRequest",
     "TaskRecord",
     "run",

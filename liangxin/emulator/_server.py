@@ -113,6 +113,11 @@ def run(
     from liangxin.emulator._emulator import Emulator
 
     emulator = Emulator(seed=seed, speed=speed, api_keys=keys or None)
+    return serve_here(emulator.app, host, port, lambda url: _greet(url, bool(keys)))
+
+
+def serve_here(app: ASGIApp, host: str, port: int, greet: Callable[[str], None]) -> int:
+    """Serve `app` in this, the main thread until interrupted; `greet` is told the base URL."""
     try:
         listener = _listen(host, port)
     except OSError as error:
@@ -120,7 +125,7 @@ def run(
         return 1
     with listener, contextlib.suppress(KeyboardInterrupt):
         url = _url(host, listener.getsockname()[1])
-        server = _server(emulator.app, lambda: _greet(url, bool(keys)))
+        server = _server(app, lambda: greet(url))
         server.run(sockets=[listener])
     return 0
 
@@ -144,7 +149,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of durations and pictures")
     parser.add_argument("--speed", type=float, default=1.0, help="run this many times faster")
     parser.add_argument("--key", action="append", metavar="KEY", help="accept only this key")
+    parser.add_argument("--record", metavar="URL", help="pass on to a real service, and record")
+    parser.add_argument(
+        "--record-to", metavar="FILE", default="recording.jsonl", help="%(default)s"
+    )
+    parser.add_argument("--replay", metavar="FILE", help="serve a recording again")
     given = parser.parse_args(arguments)
     if not given.speed > 0:
         parser.error("--speed must be above 0")
+    from liangxin.emulator._programs import complaint, run_recorder, run_replay
+
+    chosen = {
+        f"--{name.replace('_', '-')}"
+        for name, value in vars(given).items()
+        if value != parser.get_default(name)
+    }
+    if wrong := complaint(chosen):
+        parser.error(wrong)
+    if given.record is not None:
+        return run_recorder(given.host, given.port, given.record, given.record_to)
+    if given.replay is not None:
+        return run_replay(given.host, given.port, given.replay, speed=given.speed, seed=given.seed)
     return run(given.host, given.port, seed=given.seed, speed=given.speed, keys=given.key)
