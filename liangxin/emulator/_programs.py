@@ -59,8 +59,10 @@ def run_replay(host: str, port: int, file: str, *, speed: float, seed: int) -> i
 
 
 def _failed(error: OSError | ValueError) -> int:
-    is_about_a_file = isinstance(error, OSError) and error.filename is not None
-    _say(f"{error.filename}: {error.strerror}" if is_about_a_file else str(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"{error.filename}: {error.strerror}")
+    else:
+        _say(str(error))
     return 1
 
 

@@ -187,15 +187,16 @@ class Recorder(Runnable):
 
 def _checked(upstream: str) -> tuple[str, bool]:
     """Return the address of a service in its plain form, and whether it is on this machine."""
+    wrong = ValueError("the address of the service must be https://host[:port][/prefix]")
     try:
         parts = urlsplit(upstream.strip())
         host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ValueError(f"the address of the service cannot be read: {error}") from error
+    except ValueError:
+        raise wrong from None  # it may repeat a part of a password
     if parts.scheme not in {"https", "http"} or not host:
-        raise ValueError("the address of the service must be https://host[:port][/prefix]")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("the address of the service must have no login, query or fragment")
+        raise wrong
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise wrong
     is_local = _is_loopback(host)
     if parts.scheme == "http" and not is_local:
         raise ValueError(f"http://{host} would see the API key unencrypted; https:// is needed")

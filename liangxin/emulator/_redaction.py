@@ -92,11 +92,9 @@ class Redaction:
         return self._plain(text)
 
     def query(self, query: bytes) -> str:
-        """Return a query of which the task's id is left."""
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        return urlencode(
-            [(name, self._plain(text) if name == "taskId" else MASK) for name, text in pairs]
-        )
+        """Return what a query says of the task; anything else in it goes."""
+        pairs = parse_qsl(query.decode("latin-1"))
+        return urlencode([(name, self._plain(text)) for name, text in pairs if name == "taskId"])
 
     def _value(self, value: object, member: str = "") -> object:
         if isinstance(value, dict):
