@@ -238,11 +238,14 @@ def _passed_on(
 
 
 async def _whole(reply: httpx.Response) -> bytes:
-    body = bytearray()
+    body, size = bytearray(), 0
     async for piece in reply.aiter_bytes():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise AnswerLost(f"the answer is larger than {MOST_BYTES} bytes")
+        # What is too much is read all the same: httpx's streams are not made to be left half-way.
+        size += len(piece)
+        if size <= MOST_BYTES:
+            body += piece
+    if size > MOST_BYTES:
+        raise AnswerLost(f"the answer is larger than {MOST_BYTES} bytes")
     return bytes(body)
 
 

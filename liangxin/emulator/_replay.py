@@ -86,7 +86,7 @@ class Replay(Runnable):
     def _learn(self, exchange: Exchange) -> None:
         if exchange.path == CREATE_PATH:
             order = _canonical(exchange.request_body)
-            self._creates.setdefault(order, _Create(order)).answers.append(exchange)
+            self._creates.setdefault(order, _Create()).answers.append(exchange)
             task_id = _task_created(exchange)
         else:
             task_id = parse_qs(exchange.query).get("taskId", [""])[0].strip()
@@ -94,7 +94,7 @@ class Replay(Runnable):
             return
         story = self._stories.setdefault(task_id, _Story(exchange.at))
         if exchange.path == LOOK_PATH:
-            story.looks.append(exchange)
+            story.learn(exchange)
             _with_results(exchange.response_body, functools.partial(self._give_stand_in, story))
 
     def _give_stand_in(self, story: _Story, url: str, param: str) -> str:
@@ -123,7 +123,7 @@ class Replay(Runnable):
             return market_error(400, "taskId is required")
         if story is None:
             return market_error(404, "Task not found")
-        if not story.looks:
+        if not story.states and not story.refusals:
             return market_error(404, "this recording has the task's createTask, and no recordInfo")
         exchange = story.look(call.at)
         body = _with_results(
@@ -150,7 +150,6 @@ class Replay(Runnable):
 class _Create:
     """All that was answered to one body; `answered` counts what the replay has used of it."""
 
-    body: str
     answers: list[Exchange] = field(default_factory=list)
     answered: int = 0
 
@@ -165,33 +164,36 @@ class _Story:
     """
     What recordInfo said of one task, from second `begins` of the recording on.
 
-    `results` has the paths here by the recorded URLs.  `began` is when it began on the replay.
+    `refusals` are all answers that tell no state, lost ones too; `told` counts those that the
+    replay has used, since it `began`.  `results` has the paths here by the recorded URLs.
     """
 
     begins: float
-    looks: list[Exchange] = field(default_factory=list)
+    states: list[Exchange] = field(default_factory=list)
+    refusals: list[Exchange] = field(default_factory=list)
     results: dict[str, str] = field(default_factory=dict)
     began: float | None = None
-    told: set[int] = field(default_factory=set)
+    told: int = 0
+
+    def learn(self, look: Exchange) -> None:
+        """Add what was answered next."""
+        (self.states if _tells_state(look) else self.refusals).append(look)
 
     def begin(self, at: float | None) -> None:
         """Begin again at `at`, or with the next look."""
-        self.began = at
-        self.told.clear()
+        self.began, self.told = at, 0
 
     def look(self, at: float) -> Exchange:
         """Return the answer for `at`: a refusal that is due and untold, or the present state."""
         if self.began is None:
             self.began = at
         elapsed = round(self.begins + at - self.began, 6)  # as finely as it is recorded
-        due = [number for number, look in enumerate(self.looks) if look.at <= elapsed]
-        for number in due:
-            if not _tells_state(self.looks[number]) and number not in self.told:
-                self.told.add(number)
-                return self.looks[number]
-        states = [look for look in self.looks if _tells_state(look)]
-        past = [look for look in states if look.at <= elapsed]
-        return (past or states[:1] or self.looks)[-1]
+        untold = self.refusals[self.told :]
+        if untold and untold[0].at <= elapsed:
+            self.told += 1
+            return untold[0]
+        past = [state for state in self.states if state.at <= elapsed]
+        return (past or self.states[:1] or self.refusals)[-1]
 
 
 def _canonical(body: str) -> str:
@@ -300,7 +302,7 @@ def _answer(exchange: Exchange, body: str) -> Answer:
 def _likeness(order: str, other: str) -> tuple[bool, float]:
     """Return how near two orders are: the model first, then the words of the prompt."""
     (model, prompt), (other_model, other_prompt) = _peek(order), _peek(other)
-    words = difflib.SequenceMatcher(None, prompt[:500], other_prompt[:500])
+    words = difflib.SequenceMatcher(None, prompt[:200], other_prompt[:200])
     return model == other_model, words.ratio()
 
 

@@ -55,14 +55,14 @@ def prepare(file: Path, upstream: str) -> Tape | None:
 
     A new or empty file holds nothing yet: None.  Raises OSError or ValueError otherwise.
     """
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file} is no regular file")
     file.touch(mode=0o600)
-    file.chmod(0o600)
     with file.open("ab") as end:
-        if end.tell() == 0:
-            return None
-    held = read(file)
-    if held.upstream != upstream:
+        held = read(file) if end.tell() else None
+    if held is not None and held.upstream != upstream:
         raise ValueError(f"{file} is a recording of {held.upstream}; take another for {upstream}")
+    file.chmod(0o600)
     return held
 
 

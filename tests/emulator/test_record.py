@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import logging
+import ssl
 import stat
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import trustme
 
 from liangxin.emulator import Emulator, Fault, Recorder
 from tests.emulator.service import EPOCH, KEY, HandClock, order
@@ -181,12 +183,22 @@ async def test_a_service_that_falls_silent_is_a_lost_answer(emulator: Emulator, 
     assert exchanges(tape)[0]["lost"].startswith("ReadTimeout")
 
 
+async def test_an_answer_that_is_too_large_is_a_lost_one(tape: Path) -> None:
+    large = httpx.Response(200, content=b" " * (32 * 1024 * 1024 + 1))
+    service = httpx.MockTransport(lambda request: large)
+    recorder = Recorder("https://host.example", tape, upstream_transport=service)
+    async with client_of(recorder) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(CREATE, json=order())
+    assert exchanges(tape)[0]["lost"].startswith("the answer is larger than")
+
+
 @pytest.mark.parametrize(("method", "path", "lines"), [("POST", CREATE, 1), ("GET", LOOK, 0)])
 async def test_a_create_whose_caller_leaves_is_on_record_a_look_is_not(
     emulator: Emulator, tape: Path, method: str, path: str, lines: int
 ) -> None:
     for endpoint in ("create", "look"):
-        emulator.add_fault(Fault(endpoint, "delay", delay=3600))  # type: ignore[arg-type]
+        emulator.add_fault(Fault(endpoint, "delay", delay=3600))
     recorder = Recorder(emulator.base_url, tape, upstream_transport=emulator.transport())
     async with client_of(recorder, timeout=0.05) as client:
         with pytest.raises(httpx.ReadTimeout):
@@ -323,6 +335,13 @@ def test_a_file_that_is_no_recording_is_left_alone(tape: Path) -> None:
     assert tape.read_text() == '{"a": 1}\n'
 
 
+def test_a_folder_is_no_place_to_record_to_and_stays_as_it_is(tmp_path: Path) -> None:
+    mode = tmp_path.stat().st_mode
+    with pytest.raises(ValueError, match="is no regular file"):
+        Recorder("https://host.example", tmp_path)
+    assert tmp_path.stat().st_mode == mode
+
+
 def test_a_place_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Recorder("https://host.example", tmp_path / "nowhere" / "recording.jsonl")
@@ -366,6 +385,31 @@ def test_an_address_that_cannot_be_is_an_error_without_its_secrets(
         Recorder(upstream, tape)
     assert CANARY not in str(wrong.value)
     assert not tape.exists()
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_over_tls_only_who_can_prove_it_is_the_service(
+    tape: Path, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+) -> None:
+    authority, here = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(here)
+    pem = tape.with_name("authority.pem")
+    (authority if is_trusted else trustme.CA()).cert_pem.write_to_path(str(pem))
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+
+    def answer(connection: Connection) -> None:
+        connection.read_request()
+        connection.answer(200, b"{}")
+
+    with serving(answer, tls=here) as server:
+        recorder = Recorder(f"https://localhost:{server.port}", tape)
+        async with client_of(recorder) as client:
+            if is_trusted:
+                assert (await client.post(CREATE, json=order())).json() == {}
+            else:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.post(CREATE, json=order())
+        assert len(server.requests) == is_trusted
 
 
 async def test_a_prefix_of_the_service_is_kept(tape: Path) -> None:
