@@ -123,6 +123,19 @@ async def test_a_record_that_repeats_the_order_repeats_no_secret_of_it(
     assert "QUJDQUJD" not in written
 
 
+async def test_a_callback_url_that_an_answer_mentions_is_masked_too(
+    recorder: Recorder, served: Emulator, tape: Path
+) -> None:
+    body = order() | {"callBackUrl": f"http://127.0.0.1:9/hooks/{CANARY}"}
+    message = f"http://127.0.0.1:9/hooks/{CANARY} did not answer"
+    served.add_fault(Fault("look", "replace", body=json.dumps({"msg": message})))
+    async with client_of(recorder) as client:
+        await client.post(CREATE, json=body)
+        assert (await client.get(LOOK)).json()["msg"] == message
+    assert CANARY not in tape.read_text()
+    assert "http://127.0.0.1:9/*** did not answer" in tape.read_text()
+
+
 async def test_a_lost_answer_is_lost_to_the_client_too_and_the_create_was_sent_once(
     recorder: Recorder, served: Emulator, tape: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
