@@ -10,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from liangxin.emulator import Fault
 
+_GO_WITH = {"--record": {"--record-to"}, "--replay": {"--speed", "--seed"}}
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -61,9 +63,30 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A TOML file of rules, each a table [[fault]].",
 )
+@click.option(
+    "--record",
+    metavar="URL",
+    help="Pass requests on to the real service at https://host, and record what it answers.",
+)
+@click.option(
+    "--record-to",
+    metavar="FILE",
+    default="recording.jsonl",
+    show_default=True,
+    help="Where to record; a recording of the same service is continued.",
+)
+@click.option("--replay", metavar="FILE", help="Serve a recording again.")
 @click.pass_context
 def emulator(
-    ctx: click.Context, /, host: str, port: int, faults_file: Path | None, **options: Any
+    ctx: click.Context,
+    /,
+    host: str,
+    port: int,
+    faults_file: Path | None,
+    record: str | None,
+    record_to: str,
+    replay: str | None,
+    **options: Any,
 ) -> None:
     """
     Serve the Market on this machine, without a key or a cost.
@@ -71,8 +94,14 @@ def emulator(
     It answers both endpoints for all models, keeps books of what it charged, and makes real
     pictures and clips.  Its page, at the address it prints, shows all of it.  Ctrl-C stops it.
     """
-    from liangxin.emulator import Emulator, run
+    from liangxin.emulator import Emulator, run, run_recorder, run_replay
 
+    _check_together(ctx)
+    if record is not None:
+        ctx.exit(run_recorder(record, record_to, host, port))
+    if replay is not None:
+        settings = {name: options[name] for name in ("speed", "seed")}
+        ctx.exit(run_replay(replay, host, port, **settings))
     options["api_keys"] = options["api_keys"] or None
     faults = _faults(faults_file)
     try:
@@ -82,6 +111,21 @@ def emulator(
     for fault in faults:
         service.add_fault(fault)
     ctx.exit(run(service, host, port))
+
+
+def _check_together(ctx: click.Context) -> None:
+    """Refuse what would be passed over in silence."""
+    given = {
+        param.opts[0]
+        for param in ctx.command.params
+        if ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+    }
+    if "--record-to" in given and "--record" not in given:
+        raise click.UsageError("--record-to goes with --record")
+    for mode, companions in _GO_WITH.items():
+        strangers = given - companions - {mode, "--host", "--port"}
+        if mode in given and strangers:
+            raise click.UsageError(f"{min(strangers)} does not go with {mode}")
 
 
 def _faults(path: Path | None) -> list[Fault]:

@@ -6,6 +6,8 @@ posts callbacks and breaks on request.  It shares no code with the client, so th
 one cannot hide in the other.  It is not the Market: durations, prices and pictures are made up.
 """
 
+from typing import TYPE_CHECKING
+
 try:
     import PIL  # noqa: F401
     import starlette  # noqa: F401
@@ -18,9 +20,13 @@ from liangxin.emulator._catalogue import GUESSED_SLUGS
 from liangxin.emulator._emulator import Emulator
 from liangxin.emulator._faultbook import BadRules, read_rules, read_rules_file
 from liangxin.emulator._faults import Fault
-from liangxin.emulator._server import run
+from liangxin.emulator._programs import run, run_recorder, run_replay
+from liangxin.emulator._replay import Replay
 from liangxin.emulator._snapshot import Snapshot, read_snapshot, write_snapshot
 from liangxin.emulator._tasks import TaskRecord
+
+if TYPE_CHECKING:
+    from liangxin.emulator._record import Recorder
 
 __all__ = [
     "GUESSED_SLUGS",
@@ -29,6 +35,8 @@ __all__ = [
     "Delivery",
     "Emulator",
     "Fault",
+    "Recorder",
+    "Replay",
     "SeenRequest",
     "Snapshot",
     "TaskRecord",
@@ -36,5 +44,15 @@ __all__ = [
     "read_rules_file",
     "read_snapshot",
     "run",
+    "run_recorder",
+    "run_replay",
     "write_snapshot",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Recorder":  # late: httpx is slow to import, and only the recorder needs it
+        from liangxin.emulator._record import Recorder
+
+        return Recorder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

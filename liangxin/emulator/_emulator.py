@@ -8,7 +8,7 @@ Puts the parts together; what the service does is in `_market.py`, how a request
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from liangxin.emulator._faults import Fault, Target
 from liangxin.emulator._keys import Keys
 from liangxin.emulator._market import Market
 from liangxin.emulator._results import Gallery
-from liangxin.emulator._server import serve_in_thread
+from liangxin.emulator._running import Runnable
 from liangxin.emulator._snapshot import Snapshot
 from liangxin.emulator._tasks import Durations, DurationSource, TaskRecord
 from liangxin.emulator._time import Timeline
@@ -32,10 +32,8 @@ from liangxin.emulator._time import Timeline
 if TYPE_CHECKING:
     import httpx
 
-IN_PROCESS_URL = "http://127.0.0.1:9"
 
-
-class Emulator:
+class Emulator(Runnable):
     """
     A LiangXin Market of your own.
 
@@ -77,7 +75,6 @@ class Emulator:
         self._faults.seed(seed)
         self._courier = Courier(self._time, self._books, self._faults, callback_transport)
         self._public_url = public_url.rstrip("/") if public_url else None
-        self._served_url: str | None = None
         limits = {"create": rate_limit, "look": look_limit}
         self._market = Market(
             keys=Keys(self._time, api_keys, quota, limits, retry_after),
@@ -227,29 +224,6 @@ class Emulator:
         return self.add_fault(Fault("create", "fail", fail_code=code, message=message))
 
     # Ways to run
-
-    @property
-    def base_url(self) -> str:
-        """Where the service is: on its port while served, else a stand-in for in-process use."""
-        return self._served_url or self._public_url or IN_PROCESS_URL
-
-    def transport(self) -> httpx.AsyncBaseTransport:
-        """Return an httpx transport that reaches the service within this event loop."""
-        from liangxin.emulator._inprocess import InProcessTransport  # late: httpx is slow
-
-        return InProcessTransport(self.app)
-
-    @contextlib.contextmanager
-    def serve(self, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
-        """Serve in a daemon thread while the block runs; yields the base URL."""
-        if self._served_url is not None:
-            raise RuntimeError(f"this emulator is already served on {self._served_url}")
-        with serve_in_thread(self.app, host, port) as url:
-            self._served_url = url
-            try:
-                yield url
-            finally:
-                self._served_url = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Emulator]:

@@ -13,13 +13,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
-
-if TYPE_CHECKING:
-    from liangxin.emulator._emulator import Emulator
 
 
 class _Server(uvicorn.Server):
@@ -100,9 +96,9 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(emulator: Emulator, host: str = "127.0.0.1", port: int = 8787) -> int:
+def serve_here(app: ASGIApp, host: str, port: int, greet: Callable[[str], None]) -> int:
     """
-    Serve until interrupted, as a program does; returns the exit code.
+    Serve until interrupted, as a program does; returns the exit code.  `greet` is told the URL.
 
     Must run in the main thread: uvicorn takes care of Ctrl-C and SIGTERM while it serves.
     """
@@ -113,15 +109,6 @@ def run(emulator: Emulator, host: str = "127.0.0.1", port: int = 8787) -> int:
         return 1
     with listener, contextlib.suppress(KeyboardInterrupt):
         url = _url(host, listener.getsockname()[1])
-        server = _server(emulator.app, lambda: _greet(url, emulator.takes_any_key))
+        server = _server(app, lambda: greet(url))
         server.run(sockets=[listener])
     return 0
-
-
-def _greet(url: str, takes_any_key: bool) -> None:
-    key = "any-key" if takes_any_key else "<one of your keys>"
-    sys.stderr.write(
-        f"LiangXin emulator on {url} (Ctrl-C stops it); open that address to watch it\n"
-        f"  export LIANGXIN_BASE_URL={url} LIANGXIN_API_KEY={key}\n"
-    )
-    sys.stderr.flush()
