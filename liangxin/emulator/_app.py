@@ -11,15 +11,19 @@ import functools
 from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
+from liangxin.emulator._admin import Admin
+from liangxin.emulator._books import Books
 from liangxin.emulator._calls import Call
 from liangxin.emulator._endpoint import Endpoint
 from liangxin.emulator._faults import Subject
-from liangxin.emulator._ledger import ledger, page
+from liangxin.emulator._ledger import ledger
 from liangxin.emulator._market import Market
+from liangxin.emulator._page import page_routes
 from liangxin.emulator._results import Gallery
+from liangxin.emulator._stream import EventStream
 from liangxin.emulator._time import Timeline
 
 CREATE_PATH = "/api/v1/jobs/createTask"
@@ -40,6 +44,18 @@ def build_app(
         Endpoint, time=time, books=market.books, faults=market.faults, body_limit=body_limit
     )
 
+    admin = Admin(market, time)
+    telling = {"clock": admin.clock, "faults": admin.faults}
+    # What the page shows is no client's download: it meets no fault, and is in no book.
+    shown_results = Endpoint(
+        "result",
+        gallery.serve,
+        time=time,
+        books=Books(keep_requests=0),
+        faults=market.faults,
+        body_limit=body_limit,
+    )
+
     def about_look(call: Call) -> Subject:
         return market.subject_of_task(call.task_id)
 
@@ -48,9 +64,6 @@ def build_app(
 
     async def show_ledger(request: Request) -> Response:
         return JSONResponse(ledger(market, time.now()))
-
-    async def show_page(request: Request) -> Response:
-        return HTMLResponse(page(market, time.now()))
 
     async def forget(request: Request) -> Response:
         reset()
@@ -73,7 +86,10 @@ def build_app(
         ),
         Route("/_emulator/ledger", show_ledger, methods=["GET"]),
         Route("/_emulator/reset", forget, methods=["POST"]),
-        Route("/", show_page, methods=["GET"]),
+        *admin.routes(),
+        Route("/_emulator/events", EventStream(market, time, telling), methods=["GET"]),
+        Route("/_emulator/results/{task_id}/{name}", shown_results),
+        *page_routes(),
     ]
     return Router(
         routes,
