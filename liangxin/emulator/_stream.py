@@ -120,7 +120,8 @@ class View:
         now = self._time.now()
         self._read(now)
         telling: dict[str, object] = {name: tell() for name, tell in self._telling.items()}
-        telling |= {"restart": True, "totals": self._totals(), "models": dict(self._sums.models)}
+        telling |= {"totals": self._totals(), "models": dict(self._sums.models)}
+        telling["restart"] = True  # which is news only once
         news = {name: it for name, it in telling.items() if self._told.get(name) != it}
         self._told = telling
         lists = {

@@ -261,17 +261,29 @@ def test_a_snippet_creates_the_very_task_that_the_form_does(
         else:
             field.fill(text)
     snippet = page.locator(f"[data-of={language}] pre").text_content()
-    emulator.add_fault(Fault("create", "fail", message="that will do", count=None))
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page.locator(".made")).to_contain_text("Created")
-    page.get_by_role("button", name="600×").click()
-    expect(page.get_by_role("button", name="600×")).to_have_attribute("aria-pressed", "true")
+    # Its answer is withheld, so that nobody waits for the end of the task.
+    emulator.withhold_answer_to_next_create()
     command = ["sh", "-c"] if language == "curl" else [sys.executable, "-c"]
     subprocess.run([*command, snippet], capture_output=True, timeout=60, check=False)
     by_form, by_snippet = emulator.tasks.values()
     assert by_snippet.model == by_form.model
     assert by_snippet.input == by_form.input
     assert by_snippet.key_hash == by_form.key_hash
+
+
+def test_the_python_snippets_run_to_the_result(opened: Open, emulator: Emulator) -> None:
+    page = opened()
+    page.get_by_role("button", name="600×").click()
+    expect(page.get_by_role("button", name="600×")).to_have_attribute("aria-pressed", "true")
+    snippets = [page.locator(f"[data-of={name}] pre").text_content() for name in ("async", "sync")]
+    programs = [
+        subprocess.Popen([sys.executable, "-c", snippet], stdout=subprocess.PIPE, text=True)
+        for snippet in snippets
+    ]
+    told = [program.communicate(timeout=60)[0] for program in programs]
+    assert all(f"{emulator.base_url}/results/task_z-image_" in each for each in told)
 
 
 def test_a_snippet_can_be_copied(opened: Open) -> None:
@@ -457,6 +469,37 @@ def test_every_control_has_a_name(opened: Open, emulator: Emulator) -> None:
           .map((it) => it.outerHTML)
     """)
     assert unnamed == []
+
+
+def test_a_page_in_the_background_does_not_listen(opened: Open, emulator: Emulator) -> None:
+    page = opened()
+    first = create(emulator)
+    expect(page.locator(".card .id")).to_have_text(first)
+    be = """state => {
+        Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(be, "hidden")
+    expect(page.locator(".live")).to_have_text("paused")
+    second = create(emulator)
+    page.evaluate(be, "visible")
+    expect(page.locator(".card .id")).to_have_text([second, first])
+
+
+def test_pictures_being_painted_leave_connections_free(opened: Open, emulator: Emulator) -> None:
+    page = opened(viewport={"width": 1280, "height": 4000})
+    # They never come, as if each took forever to paint.
+    page.route("**/_emulator/results/**", lambda route: None)
+    by_hand(page)
+    for _ in range(12):
+        create(emulator)
+    expect(page.locator(".card")).to_have_count(12)
+    page.get_by_role("button", name="+10 min").click()
+    expect(page.locator(".card.success")).to_have_count(12)
+    expect(page.locator(".card img[src]")).to_have_count(2)
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator(".made")).to_contain_text("Created")
+    expect(page.locator(".card img[src]")).to_have_count(2)
 
 
 def test_the_page_comes_back_when_the_service_does(browser: Any) -> None:

@@ -4,7 +4,7 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const number = (count) => count.toLocaleString("en");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const TASKS = 500; // as many as the server tells of one by one
+  const TASKS = 500; // as many as the server tells of one by one, in _stream.py
   const LINES = 200;
 
   function element(tag, name, ...inside) {
@@ -73,25 +73,33 @@
   // --- the stream of events -----------------------------------------------------------------------
 
   let stream = null;
+  let again = 0;
+
+  /** Listen while someone can see it: a page in the background costs nothing. */
   function listen() {
+    clearTimeout(again);
     stream?.close();
+    if (document.visibilityState === "hidden") {
+      connected("paused");
+      return;
+    }
     stream = new EventSource("/_emulator/events");
     stream.addEventListener("message", (event) => take(JSON.parse(event.data)));
-    stream.addEventListener("open", () => connected(true));
+    stream.addEventListener("open", () => connected(`live on ${location.host}`));
     stream.addEventListener("error", () => {
-      connected(false);
-      if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+      connected("reconnecting");
+      if (stream.readyState === EventSource.CLOSED) again = setTimeout(listen, 2000);
     });
   }
 
-  function connected(isOn) {
+  function connected(how) {
     const live = one(".live");
-    live.classList.toggle("on", isOn);
-    live.textContent = isOn ? `live on ${location.host}` : "reconnecting";
+    live.classList.toggle("on", how.startsWith("live"));
+    live.textContent = how;
   }
 
   function take(news) {
-    if (news.restart) forget();
+    if (news.restart) forgetAllBut(news.tasks ?? []);
     if (news.clock) showClock(news.clock);
     if (news.totals) showTotals(news.totals);
     if (news.models) showMoney(news.models);
@@ -102,9 +110,14 @@
     if (news.clock) showProgress();
   }
 
-  function forget() {
-    tasks.clear();
-    sheet.replaceChildren();
+  /** Begin anew; what is still told of the same task keeps its card, and its picture. */
+  function forgetAllBut(told) {
+    const prompts = new Map(told.map((task) => [task.task_id, task.prompt]));
+    for (const [id, task] of tasks) {
+      if (prompts.get(id) === task.prompt) continue;
+      task.card.remove();
+      tasks.delete(id);
+    }
     for (const body of all("tbody")) body.replaceChildren();
     countShown();
   }
@@ -265,13 +278,38 @@
     return link;
   }
 
+  // A browser opens six connections to a server.  One is the stream's, and some stay free, so that
+  // the switches work while pictures are painted.
+  const AT_ONCE = 2;
+  const wanted = new Set();
+  let loading = 0;
+
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      near.unobserve(target);
-      target.src = target.dataset.src;
+      if (isIntersecting) wanted.add(target);
+      else wanted.delete(target);
     }
+    loadNext();
   }, { rootMargin: "200px" });
+
+  function loadNext() {
+    while (loading < AT_ONCE && wanted.size) {
+      const [media] = wanted;
+      wanted.delete(media);
+      near.unobserve(media);
+      if (!media.isConnected) continue;
+      loading += 1;
+      Promise.race(["load", "loadeddata", "error"].map((name) => happening(media, name))).then(() => {
+        loading -= 1;
+        loadNext();
+      });
+      media.src = media.dataset.src;
+    }
+  }
+
+  const happening = (target, name) => new Promise((then) => {
+    target.addEventListener(name, then, { once: true });
+  });
 
   function showProgress() {
     for (const task of tasks.values()) {
@@ -767,6 +805,5 @@ with Client(${python(key)}, base_url=${python(location.origin)}) as client:
   colour();
   arrange();
   loadModels().then(listen, () => complain(trouble, new Error("The emulator does not tell its models.")));
-  addEventListener("pagehide", () => stream?.close());
-  addEventListener("pageshow", (event) => event.persisted && listen());
+  document.addEventListener("visibilitychange", listen);
 })();
