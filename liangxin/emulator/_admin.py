@@ -1,220 +1,185 @@
-"""A stand-in for the emulator's switches, until the real one is merged."""
+"""
+The addresses under `/_emulator`, which the Market does not have: books, faults, clock, memory.
+
+Any HTTP client can use them, without a key: the emulator is for the machine it runs on.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import typing
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from liangxin.emulator import _rules as r
-from liangxin.emulator._catalogue import CATALOGUE
-from liangxin.emulator._faults import Fault
-from liangxin.emulator._inputs import RULES
+from liangxin.emulator._faultbook import Rule, document_of, read_rules
+from liangxin.emulator._ledger import ledger
 from liangxin.emulator._market import Market
+from liangxin.emulator._snapshot import Snapshot, read_snapshot, write_snapshot
 from liangxin.emulator._time import Timeline
 
-Json = dict[str, Any]
+Reset = Callable[[int | None], None]
+Restore = Callable[[Snapshot], None]
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+class _Json(JSONResponse):
+    """In ASCII: what a hostile client sent may be no text that UTF-8 can hold."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content).encode()
 
 
 class Admin:
-    def __init__(self, market: Market, time: Timeline) -> None:
-        self.market, self.time = market, time
-        self.is_manual = False
-        self._ids: dict[int, tuple[int, Fault]] = {}
-        self._off: dict[int, tuple[Fault, list[int]]] = {}
-        self._next = 1
+    """The handlers; bad input is a ValueError, which the client reads as `error`."""
 
-    # clock
-
-    def clock(self) -> Json:
-        now = self.time.now()
-        return {
-            "now": round(now, 3),
-            "unix_ms": self.time.unix_ms(now),
-            "speed": self.time.speed,
-            "is_manual": self.is_manual,
-        }
-
-    def _rebase(self, now: float) -> None:
-        self.time._start = self.time._clock() - now / self.time.speed
-
-    def set_clock(self, body: Json) -> None:
-        now = self.time.now()
-        if "advance" in body:
-            if not isinstance(body["advance"], int | float) or body["advance"] < 0:
-                raise ValueError("advance: must be a number of seconds, 0 or more")
-            if self.is_manual:
-                self._freeze(now + body["advance"])
-            else:
-                self._rebase(now + body["advance"])
-        if "speed" in body:
-            if not isinstance(body["speed"], int | float) or body["speed"] <= 0:
-                raise ValueError("speed: must be above 0")
-            self.time.speed = float(body["speed"])
-            if self.is_manual:
-                self._freeze(now)
-            else:
-                self._rebase(now)
-        if "is_manual" in body and body["is_manual"] != self.is_manual:
-            self.is_manual = body["is_manual"]
-            if self.is_manual:
-                self._real = self.time._clock
-                self._freeze(now)
-            else:
-                self.time._clock = self._real
-                self._rebase(now)
-
-    def _freeze(self, now: float) -> None:
-        self.time._start = 0.0
-        reading = now / self.time.speed
-        self.time._clock = lambda: reading
-
-    # faults
-
-    def _id(self, fault: Fault) -> int:
-        if id(fault) not in self._ids:
-            self._ids[id(fault)] = (self._next, fault)
-            self._next += 1
-        return self._ids[id(fault)][0]
-
-    def faults(self) -> list[Json]:
-        on = [(f, seen, True) for f, seen in self.market.faults._rules]
-        rows = on + [(f, seen, False) for f, seen in self._off.values()]
-        return sorted((self._entry(*row) for row in rows), key=lambda e: int(e["id"]))
-
-    def _entry(self, fault: Fault, seen: list[int], is_on: bool) -> Json:
-        hits = max(0, seen[0] - fault.nth + 1)
-        if fault.count is not None:
-            hits = min(hits, fault.count)
-        rule = {}
-        for f in dataclasses.fields(fault):
-            value = getattr(fault, f.name)
-            if f.name in {"endpoint", "action"} or (value != f.default and value != {}):
-                rule[f.name] = value
-        return {"id": self._id(fault), "is_on": is_on, "hits": hits, "rule": rule}
-
-    def entry(self, number: int) -> Json | None:
-        return next((e for e in self.faults() if e["id"] == number), None)
-
-    def add(self, body: Json) -> Json:
-        names = {f.name for f in dataclasses.fields(Fault)}
-        for name in body:
-            if name not in names:
-                raise ValueError(f"{name}: is no field of a fault")
-        hints = typing.get_type_hints(Fault)
-        for name in ("endpoint", "action"):
-            if name in body and body[name] not in typing.get_args(hints[name]):
-                raise ValueError(f"{name}: must be one of {typing.get_args(hints[name])}")
-        status = body.get("status")
-        if status is not None and not 100 <= status <= 599:
-            raise ValueError("status: must be from 100 to 599")
-        fault = Fault(**body)
-        self.market.faults.add(fault)
-        found = self.entry(self._id(fault))
-        assert found
-        return found
-
-    def switch(self, number: int, is_on: bool) -> None:
-        book = self.market.faults._rules
-        if is_on and number in self._off:
-            book.append(self._off.pop(number))
-        elif not is_on:
-            for row in book:
-                if self._id(row[0]) == number:
-                    self._off[number] = row
-                    book.remove(row)
-                    break
-
-    def drop(self, number: int) -> None:
-        self.switch(number, False)
-        self._off.pop(number, None)
+    def __init__(self, market: Market, time: Timeline, reset: Reset, restore: Restore) -> None:
+        self._market = market
+        self._time = time
+        self._reset = reset
+        self._put_back = restore
 
     def routes(self) -> list[Route]:
-        async def clock(request: Request) -> Response:
-            if request.method == "POST":
-                try:
-                    self.set_clock(await request.json())
-                    if self.market._courier._news is not None:
-                        self.market._courier._news.set()
-                except ValueError as error:
-                    return JSONResponse({"error": str(error)}, 400)
-            return JSONResponse(self.clock())
-
-        async def faults(request: Request) -> Response:
-            if request.method == "GET":
-                return JSONResponse({"faults": self.faults()})
-            if request.method == "DELETE":
-                self.market.faults.clear()
-                self._off.clear()
-                return Response(status_code=204)
-            try:
-                return JSONResponse(self.add(json.loads(await request.body())), 201)
-            except (ValueError, TypeError) as error:
-                return JSONResponse({"error": str(error)}, 400)
-
-        async def fault(request: Request) -> Response:
-            number = int(request.path_params["id"])
-            if self.entry(number) is None:
-                return JSONResponse({"error": "no such fault"}, 404)
-            if request.method == "DELETE":
-                self.drop(number)
-                return Response(status_code=204)
-            self.switch(number, (await request.json())["is_on"])
-            return JSONResponse(self.entry(number))
-
-        async def models(request: Request) -> Response:
-            return JSONResponse({"models": [_model(slug) for slug in CATALOGUE]})
-
+        """Return what is served where."""
+        table: list[tuple[str, str, Handle]] = [
+            ("GET", "ledger", self._books),
+            ("GET", "clock", self._clock),
+            ("POST", "clock", self._move_clock),
+            ("GET", "faults", self._faults),
+            ("POST", "faults", self._add_faults),
+            ("DELETE", "faults", self._drop_faults),
+            ("PATCH", "faults/{id:int}", self._switch_fault),
+            ("DELETE", "faults/{id:int}", self._drop_fault),
+            ("POST", "reset", self._forget),
+            ("GET", "snapshot", self._snapshot),
+            ("POST", "restore", self._restore),
+        ]
         return [
-            Route("/_emulator/clock", clock, methods=["GET", "POST"]),
-            Route("/_emulator/faults", faults, methods=["GET", "POST", "DELETE"]),
-            Route("/_emulator/faults/{id:int}", fault, methods=["PATCH", "DELETE"]),
-            Route("/_emulator/models", models, methods=["GET"]),
+            Route(f"/_emulator/{path}", _told(handle), methods=[method])
+            for method, path, handle in table
         ]
 
+    def telling(self) -> dict[str, Callable[[], object]]:
+        """Return what the stream of events tells beside the books, by its name there."""
+        return {"clock": self._time_told, "faults": lambda: _entries(self._market.faults.rules)}
 
-def _model(slug: str) -> Json:
-    model, rules = CATALOGUE[slug], RULES[slug]
-    properties = {"prompt": _schema(rules.prompt)}
-    properties |= {name: _schema(rule) for name, rule in rules.fields.items()}
-    required = (["prompt"] if rules.needs_prompt else []) + list(rules.required)
-    schema = {"type": "object", "properties": properties, "required": required}
-    return dataclasses.asdict(model) | {"input": schema}
+    async def _books(self, request: Request) -> Response:
+        return _Json(ledger(self._market, self._time.now()))
+
+    # The clock
+
+    def _time_told(self) -> dict[str, float]:
+        now = self._time.now()
+        return {"now": now, "unix_ms": self._time.unix_ms(now), "speed": self._time.speed}
+
+    async def _clock(self, request: Request) -> Response:
+        return _Json(self._time_told())
+
+    async def _move_clock(self, request: Request) -> Response:
+        moves = await _members(request, {"speed", "advance"})
+        if not moves:
+            raise ValueError('send {"speed": 60}, {"advance": 30} or both')
+        numbers = {name: _number(name, value) for name, value in moves.items()}
+        if "speed" in numbers:
+            self._time.speed = numbers["speed"]
+        if "advance" in numbers:
+            self._time.advance(numbers["advance"])
+        return await self._clock(request)
+
+    # Faults
+
+    async def _faults(self, request: Request) -> Response:
+        return _listed(self._market.faults.rules)
+
+    async def _add_faults(self, request: Request) -> Response:
+        rules = [self._market.faults.add(fault) for fault in read_rules(await _json(request))]
+        return _listed(rules, 201)
+
+    async def _drop_faults(self, request: Request) -> Response:
+        self._market.faults.clear()
+        return Response(status_code=204)
+
+    async def _switch_fault(self, request: Request) -> Response:
+        rule = self._rule(request)
+        is_on = (await _members(request, {"is_on"})).get("is_on")
+        if not isinstance(is_on, bool):
+            raise ValueError(f"is_on must be true or false, not {is_on!r:.60}")
+        rule.is_on = is_on
+        return _Json(_entry(rule))
+
+    async def _drop_fault(self, request: Request) -> Response:
+        self._market.faults.rules.remove(self._rule(request))
+        return Response(status_code=204)
+
+    def _rule(self, request: Request) -> Rule:
+        wanted = request.path_params["id"]
+        rule = self._market.faults.find(wanted)
+        if rule is None:
+            raise LookupError(f"there is no fault {wanted}")
+        return rule
+
+    # Memory
+
+    async def _forget(self, request: Request) -> Response:
+        seed = (await _members(request, {"seed"})).get("seed")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise ValueError(f"seed must be a whole number, not {seed!r:.60}")
+        self._reset(seed)
+        return _Json({"reset": True})
+
+    async def _snapshot(self, request: Request) -> Response:
+        return Response(write_snapshot(self._market.snapshot()), media_type="application/json")
+
+    async def _restore(self, request: Request) -> Response:
+        self._put_back(read_snapshot(await request.body()))
+        return _Json({"restored": True})
 
 
-def _schema(rule: r.Rule) -> Json:
-    match rule:
-        case r.Text():
-            told: Json = {"type": "string"}
-            if rule.shortest:
-                told["minLength"] = rule.shortest
-            if rule.longest:
-                told["maxLength"] = rule.longest
-            return told
-        case r.Choice():
-            return {"type": "string", "enum": list(rule.values)}
-        case r.Seconds():
-            return {"type": "integer", "enum": list(rule.values)}
-        case r.Number():
-            told = {"type": "number" if rule.fractions else "integer"}
-            if abs(rule.low) != float("inf"):
-                told["minimum"] = rule.low
-            if abs(rule.high) != float("inf"):
-                told["maximum"] = rule.high
-            return told
-        case r.Flag():
-            return {"type": "boolean"}
-        case r.Object():
-            return {"type": "object"}
-        case r.Objects():
-            return {"type": "array", "items": {"type": "object"}}
-        case r.Texts():
-            return {"type": "array", "items": {"type": "string"}, "maxItems": rule.most}
-        case r.Images(single=True):
-            return {"type": "string", "format": "uri"}
-    return {"type": "array", "items": {"type": "string", "format": "uri"}}
+def _told(handle: Handle) -> Handle:
+    async def answer(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except ValueError as error:
+            return _Json({"error": str(error)}, 400)
+        except LookupError as error:
+            return _Json({"error": str(error)}, 404)
+
+    return answer
+
+
+def _listed(rules: list[Rule], status: int = 200) -> Response:
+    return _Json({"faults": _entries(rules)}, status)
+
+
+def _entries(rules: list[Rule]) -> list[dict[str, object]]:
+    return [_entry(rule) for rule in rules]
+
+
+def _entry(rule: Rule) -> dict[str, object]:
+    told = document_of(rule.fault)
+    return {"id": rule.id, "is_on": rule.is_on, "hits": rule.hits, "rule": told}
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} must be a number, not {value!r:.60}")
+    return value
+
+
+async def _members(request: Request, known: set[str]) -> dict[str, object]:
+    """Return the body's members; none if it is empty."""
+    document = await _json(request) if await request.body() else {}
+    if not isinstance(document, dict):
+        raise ValueError("the body must be a JSON object")
+    unknown = document.keys() - known
+    if unknown:
+        raise ValueError(f"{min(unknown)} is not known here; these are: {', '.join(sorted(known))}")
+    return document
+
+
+async def _json(request: Request) -> object:
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body must be JSON: {error}") from None

@@ -10,16 +10,11 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from liangxin.emulator._admin import Admin
+from liangxin.emulator._admin import Admin, Reset, Restore
 from liangxin.emulator._books import Books
-from liangxin.emulator._calls import Call
 from liangxin.emulator._endpoint import Endpoint
-from liangxin.emulator._faults import Subject
-from liangxin.emulator._ledger import ledger
 from liangxin.emulator._market import Market
 from liangxin.emulator._page import page_routes
 from liangxin.emulator._results import Gallery
@@ -37,37 +32,17 @@ def build_app(
     time: Timeline,
     body_limit: int,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[object]],
-    reset: Callable[[], None],
+    reset: Reset,
+    restore: Restore,
 ) -> Router:
     """Return the application; while it is served, `lifespan` is entered."""
     endpoint = functools.partial(
         Endpoint, time=time, books=market.books, faults=market.faults, body_limit=body_limit
     )
 
-    admin = Admin(market, time)
-    telling = {"clock": admin.clock, "faults": admin.faults}
+    admin = Admin(market, time, reset, restore)
     # What the page shows is no client's download: it meets no fault, and is in no book.
-    shown_results = Endpoint(
-        "result",
-        gallery.serve,
-        time=time,
-        books=Books(keep_requests=0),
-        faults=market.faults,
-        body_limit=body_limit,
-    )
-
-    def about_look(call: Call) -> Subject:
-        return market.subject_of_task(call.task_id)
-
-    def about_result(call: Call) -> Subject:
-        return market.subject_of_task(call.path_params["task_id"])
-
-    async def show_ledger(request: Request) -> Response:
-        return JSONResponse(ledger(market, time.now()))
-
-    async def forget(request: Request) -> Response:
-        reset()
-        return JSONResponse({"reset": True})
+    shown = endpoint("result", gallery.serve, books=Books(keep_requests=0))
 
     @contextlib.asynccontextmanager
     async def serving(app: Router) -> AsyncIterator[None]:
@@ -75,20 +50,20 @@ def build_app(
             yield
 
     routes = [
-        Route(LOOK_PATH, endpoint("look", market.look, target="look", subject=about_look)),
+        Route(
+            LOOK_PATH, endpoint("look", market.look, target="look", subject=market.subject_of_look)
+        ),
         Route(
             CREATE_PATH,
             endpoint("create", market.create, target="create", subject=market.subject_of_create),
         ),
         Route(
             "/results/{task_id}/{name}",
-            endpoint("result", gallery.serve, target="result", subject=about_result),
+            endpoint("result", gallery.serve, target="result", subject=market.subject_of_result),
         ),
-        Route("/_emulator/ledger", show_ledger, methods=["GET"]),
-        Route("/_emulator/reset", forget, methods=["POST"]),
         *admin.routes(),
-        Route("/_emulator/events", EventStream(market, time, telling), methods=["GET"]),
-        Route("/_emulator/results/{task_id}/{name}", shown_results),
+        Route("/_emulator/events", EventStream(market, time, admin.telling()), methods=["GET"]),
+        Route("/_emulator/results/{task_id}/{name}", shown),
         *page_routes(),
     ]
     return Router(

@@ -109,6 +109,7 @@ def by_hand(page: Any) -> None:
     """Stop the clock; it is moved by its buttons from here on."""
     page.get_by_role("button", name="By hand").click()
     expect(page.get_by_role("button", name="+1 min")).to_be_visible()
+    expect(page.get_by_role("button", name="60×")).to_be_hidden()
 
 
 def total(page: Any, name: str) -> Any:
@@ -383,6 +384,19 @@ def test_the_speed_is_set_and_shown(opened: Open, emulator: Emulator) -> None:
         "aria-pressed", "true"
     )
     assert httpx.get(f"{emulator.base_url}/_emulator/clock").json()["speed"] == 60
+
+
+def test_a_clock_let_go_again_runs_as_fast_as_before(opened: Open) -> None:
+    page = opened()
+    page.get_by_role("button", name="60×", exact=True).click()
+    expect(page.get_by_role("button", name="60×", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    by_hand(page)
+    page.get_by_role("button", name="By hand").click()
+    expect(page.get_by_role("button", name="60×", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
 
 
 def test_a_reset_asks_first_and_then_forgets_everything(opened: Open, emulator: Emulator) -> None:

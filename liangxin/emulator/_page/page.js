@@ -125,18 +125,21 @@
   // --- the clock ----------------------------------------------------------------------------------
 
   let now = 0;
-  let isManual = false;
+  let speed = 1;
+  let before = 1; // the speed that "By hand" gives back
 
   function showClock(clock) {
     now = clock.now;
-    isManual = clock.is_manual;
+    speed = clock.speed;
+    before = speed || before;
+    const isManual = speed === 0;
     one(".now").textContent = clockTime(now);
     one(".wall").textContent = `${new Date(clock.unix_ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
     one(".manual").setAttribute("aria-pressed", isManual);
     one(".speeds").hidden = isManual;
     one(".steps").hidden = !isManual;
     for (const button of all("[data-speed]")) {
-      button.setAttribute("aria-pressed", Number(button.dataset.speed) === clock.speed);
+      button.setAttribute("aria-pressed", Number(button.dataset.speed) === speed);
     }
   }
 
@@ -147,7 +150,7 @@
   for (const button of all("[data-advance]")) {
     button.addEventListener("click", () => setClock({ advance: Number(button.dataset.advance) }));
   }
-  one(".manual").addEventListener("click", () => setClock({ is_manual: !isManual }));
+  one(".manual").addEventListener("click", () => setClock({ speed: speed ? 0 : before }));
 
   const reset = one(".reset");
   function sure(isSure) {
@@ -429,10 +432,10 @@
   function wordsOf({ endpoint, action = "answer", ...rest }) {
     const name = `${endpoint}: ${action.replaceAll("_", " ")}${rest.status ? ` ${rest.status}` : ""}`;
     const { nth = 1, count = 1 } = rest;
-    const times = count === null ? "every one" : count === 1 ? "one" : `${count} in a row`;
+    const times = count === "all" ? "every one" : count === 1 ? "one" : `${count} in a row`;
     const told = [nth > 1 ? `${times} from number ${nth} on` : times];
     for (const [key, value] of Object.entries(rest)) {
-      if (["nth", "count", "status"].includes(key) || value === null) continue;
+      if (["nth", "count", "status"].includes(key)) continue;
       told.push(`${key.replaceAll("_", " ")} ${typeof value === "string" ? `“${value}”` : JSON.stringify(value)}`);
     }
     return [name, told.join(" · ")];
@@ -450,7 +453,8 @@
       const text = field.value.trim();
       if (text) rule[field.name] = field.type === "number" ? Number(text) : text;
     }
-    if (rule.count) rule.count = rule.count === "all" ? null : Number(rule.count);
+    if (Number(rule.count)) rule.count = Number(rule.count);
+    if (rule.urls) rule.urls = rule.urls.split(/\s+/);
     const wrong = one(".wrong", faultForm);
     ask("POST", "/_emulator/faults", rule).then(() => {
       complain(wrong, null);
