@@ -175,7 +175,7 @@ def test_tasks_can_be_found_by_state_model_and_words(opened: Open, emulator: Emu
     expect(shown).to_have_text(["a cat runs", "a cat"])
     page.locator("#tasks").get_by_label("Model", exact=True).select_option("Z-Image")
     expect(shown).to_have_text(["a cat"])
-    page.get_by_label("State").select_option("success")
+    page.get_by_label("State", exact=True).select_option("success")
     expect(shown).to_have_count(0)
     expect(page.locator(".count")).to_have_text("0 of 3")
 
@@ -215,6 +215,19 @@ def test_what_the_service_refuses_is_said_at_the_form(opened: Open, emulator: Em
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page.locator(".made")).to_contain_text("Created task_z-image")
     expect(alert).to_be_hidden()
+
+
+def test_every_model_s_form_makes_a_task_as_it_opens(opened: Open, emulator: Emulator) -> None:
+    page = opened()
+    choice = page.locator(".order .model")
+    models = choice.locator("option").all()
+    for number, model in enumerate(models, 1):
+        slug = model.get_attribute("value")
+        choice.select_option(slug)
+        page.get_by_role("button", name="Create", exact=True).click()
+        expect(page.locator(".made")).to_contain_text(f"Created task_{slug}_")
+        expect(total(page, "created")).to_have_text(str(number))
+    assert len(models) == 35
 
 
 def test_what_was_typed_survives_a_change_of_model(opened: Open) -> None:

@@ -494,19 +494,30 @@
 
   function buildFields() {
     const model = catalogue.get(choice.value);
-    const { properties, required = [] } = model.input;
-    one(".about", form).textContent = `${model.slug} · ${counted(model.price, "credit")} · ${KNOWN[model.source]}`;
-    const isFirst = (name) => name === "prompt" || required.includes(name);
-    const fields = Object.entries(properties).map(([name, schema]) => [name, fieldOf(name, schema, required.includes(name))]);
+    const { properties, required = [], examples: [example] = [{}], allOf: conditions = [] } = model.input;
+    const told = [`${model.slug} · ${counted(model.price, "credit")} · ${KNOWN[model.source]}.`,
+      ...conditions.map((condition) => condition.description)];
+    one(".about", form).textContent = told.filter(Boolean).join(" ");
+    const isFirst = (name) => name === "prompt" || required.includes(name) || name in example;
+    const fields = Object.entries(properties).map(([name, schema]) => {
+      const text = kept.get(name) ?? textOf(example[name]);
+      return [name, fieldOf(name, schema, required.includes(name), text)];
+    });
     one(".fields", form).replaceChildren(...fields.filter(([name]) => isFirst(name)).map(([, field]) => field));
     one(".more", form).replaceChildren(...fields.filter(([name]) => !isFirst(name)).map(([, field]) => field));
     refused(null);
     showSnippets();
   }
 
-  function fieldOf(name, schema, isRequired) {
+  /** A value as it would be typed. */
+  function textOf(value) {
+    if (value === undefined || typeof value === "string") return value;
+    if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value.join("\n");
+    return JSON.stringify(value);
+  }
+
+  function fieldOf(name, schema, isRequired, text) {
     const input = inputFor(schema);
-    const text = kept.get(name);
     if (text !== undefined && (!input.options || [...input.options].some(({ value }) => value === text))) input.value = text;
     input.id = `field-${name}`;
     input.dataset.member = name;
@@ -536,18 +547,17 @@
       input.placeholder = "not sent";
       return input;
     }
-    const isLong = schema.type !== "string" || schema.format !== "uri";
-    const input = element(isLong ? "textarea" : "input");
-    if (isLong) input.rows = 2;
+    const isAddress = schema.type === "string" && /^URL/.test(schema.description);
+    const input = element(isAddress ? "input" : "textarea");
     input.spellcheck = false;
     input.placeholder = { strings: "one a line", object: "{ }", array: "[ ]" }[kindOf(schema)]
-      ?? (schema.format === "uri" ? "https://…" : "not sent");
+      ?? (isAddress ? "https://…" : "not sent");
     return input;
   }
 
   function hintOf(schema) {
     const { minimum: low, maximum: high, minLength: shortest, maxLength: longest, maxItems: most } = schema;
-    const told = [];
+    const told = schema.description ? [schema.description.replace(/\.$/, "")] : [];
     if (low !== undefined && high !== undefined) told.push(`${low} to ${high}`);
     else if (low !== undefined) told.push(`${low} or more`);
     else if (high !== undefined) told.push(`at most ${high}`);
@@ -555,6 +565,8 @@
     if (most !== undefined) told.push(`up to ${most}`);
     if (schema.type === "object" || kindOf(schema) === "array") told.push("JSON");
     if (schema.default !== undefined) told.push(`${JSON.stringify(schema.default)} unless sent`);
+    if (schema["x-provenance"] === "inferred") told.push("inferred");
+    else if (schema["x-inferred"]?.length) told.push("limits inferred");
     return told.join(" · ");
   }
 
@@ -808,6 +820,6 @@ with Client(${python(key)}, base_url=${python(location.origin)}) as client:
   one(".origin").textContent = location.origin;
   colour();
   arrange();
-  loadModels().then(listen, () => complain(trouble, new Error("The emulator does not tell its models.")));
+  loadModels().catch(() => complain(trouble, new Error("The emulator does not tell its models."))).then(listen);
   document.addEventListener("visibilitychange", listen);
 })();
