@@ -172,11 +172,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The contact sheet in a real Chromium, and outcomes as tables in pandas and polars."""
+    """Both pages in a real Chromium, and outcomes as tables in pandas and polars."""
     if not _has_chromium(session):
         session.skip("there is no chromium on the PATH: install it, on Debian by `apt-get`")
     _install(session, "browser")
-    files = ("tests/test_sheet_in_a_browser.py", "tests/test_outcomes.py")
+    files = (
+        "tests/test_sheet_in_a_browser.py",
+        "tests/emulator/test_page_in_a_browser.py",
+        "tests/test_outcomes.py",
+    )
     session.run("pytest", "-s", *(session.posargs or files))
 
 

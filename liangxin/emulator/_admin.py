@@ -60,15 +60,21 @@ class Admin:
             for method, path, handle in table
         ]
 
+    def telling(self) -> dict[str, Callable[[], object]]:
+        """Return what the stream of events tells beside the books, by its name there."""
+        return {"clock": self._time_told, "faults": lambda: _entries(self._market.faults.rules)}
+
     async def _books(self, request: Request) -> Response:
         return _Json(ledger(self._market, self._time.now()))
 
     # The clock
 
-    async def _clock(self, request: Request) -> Response:
+    def _time_told(self) -> dict[str, float]:
         now = self._time.now()
-        shown = {"now": now, "unix_ms": self._time.unix_ms(now), "speed": self._time.speed}
-        return _Json(shown)
+        return {"now": now, "unix_ms": self._time.unix_ms(now), "speed": self._time.speed}
+
+    async def _clock(self, request: Request) -> Response:
+        return _Json(self._time_told())
 
     async def _move_clock(self, request: Request) -> Response:
         moves = await _members(request, {"speed", "advance"})
@@ -143,7 +149,11 @@ def _told(handle: Handle) -> Handle:
 
 
 def _listed(rules: list[Rule], status: int = 200) -> Response:
-    return _Json({"faults": [_entry(rule) for rule in rules]}, status)
+    return _Json({"faults": _entries(rules)}, status)
+
+
+def _entries(rules: list[Rule]) -> list[dict[str, object]]:
+    return [_entry(rule) for rule in rules]
 
 
 def _entry(rule: Rule) -> dict[str, object]:

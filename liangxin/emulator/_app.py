@@ -10,15 +10,15 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 
 from liangxin.emulator._admin import Admin, Reset, Restore
+from liangxin.emulator._books import Books
 from liangxin.emulator._endpoint import Endpoint
-from liangxin.emulator._ledger import page
 from liangxin.emulator._market import Market
+from liangxin.emulator._page import page_routes
 from liangxin.emulator._results import Gallery
+from liangxin.emulator._stream import EventStream
 from liangxin.emulator._time import Timeline
 
 CREATE_PATH = "/api/v1/jobs/createTask"
@@ -40,8 +40,9 @@ def build_app(
         Endpoint, time=time, books=market.books, faults=market.faults, body_limit=body_limit
     )
 
-    async def show_page(request: Request) -> Response:
-        return HTMLResponse(page(market, time.now()))
+    admin = Admin(market, time, reset, restore)
+    # What the page shows is no client's download: it meets no fault, and is in no book.
+    shown = endpoint("result", gallery.serve, books=Books(keep_requests=0))
 
     @contextlib.asynccontextmanager
     async def serving(app: Router) -> AsyncIterator[None]:
@@ -60,8 +61,10 @@ def build_app(
             "/results/{task_id}/{name}",
             endpoint("result", gallery.serve, target="result", subject=market.subject_of_result),
         ),
-        *Admin(market, time, reset, restore).routes(),
-        Route("/", show_page, methods=["GET"]),
+        *admin.routes(),
+        Route("/_emulator/events", EventStream(market, time, admin.telling()), methods=["GET"]),
+        Route("/_emulator/results/{task_id}/{name}", shown),
+        *page_routes(),
     ]
     return Router(
         routes,
