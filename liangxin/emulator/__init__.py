@@ -19,6 +19,7 @@ from liangxin.emulator._emulator import Emulator
 from liangxin.emulator._faults import Fault
 from liangxin.emulator._server import run
 from liangxin.emulator._tasks import TaskRecord
+from liangxin.emulator._virtual import JumpingLoop, virtual_time
 
 __all__ = [
     "GUESSED_SLUGS",
@@ -26,7 +27,9 @@ __all__ = [
     "Delivery",
     "Emulator",
     "Fault",
+    "JumpingLoop",
     "SeenRequest",
     "TaskRecord",
     "run",
+    "virtual_time",
 ]
