@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import Any, Literal
+from typing import Any
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -45,9 +45,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
-def virtual_time(backend: Literal["asyncio", "trio"] = "asyncio") -> tuple[str, dict[str, Any]]:
+def virtual_time(backend: str = "asyncio") -> tuple[str, dict[str, Any]]:
     """
-    Return a backend for anyio, and its options, on which time jumps.
+    Return "asyncio" or "trio" as a backend for anyio, with the options by which its time jumps.
 
     As an `anyio_backend` of anyio's pytest plugin, or by hand:
 
@@ -57,7 +57,9 @@ def virtual_time(backend: Literal["asyncio", "trio"] = "asyncio") -> tuple[str, 
     Each call makes a clock of its own.
     """
     if backend == "asyncio":
-        return "asyncio", {"loop_factory": JumpingLoop}
+        return backend, {"loop_factory": JumpingLoop}
+    if backend != "trio":
+        raise ValueError(f"time jumps on 'asyncio' and 'trio', not on {backend!r}")
     import trio.testing
 
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return backend, {"clock": trio.testing.MockClock(autojump_threshold=0)}
