@@ -1,5 +1,7 @@
 """The clocks that the other tests rely on, and those of our users."""
 
+import asyncio
+
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
@@ -48,6 +50,17 @@ def test_a_thread_wakes_a_loop_that_waits_for_nothing_else() -> None:
         return await anyio.to_thread.run_sync(lambda: "done"), anyio.current_time()
 
     assert anyio.run(main, backend_options={"loop_factory": JumpingLoop}) == ("done", 0)
+
+
+def test_the_end_of_a_loop_does_not_time_out_on_its_threads() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(int)
+        await loop.shutdown_default_executor(300)  # type: ignore[call-arg]  # none before 3.12
+        return loop.time()
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        assert runner.run(main()) == 0
 
 
 def test_time_jumps_on_no_backend_that_is_not_known() -> None:

@@ -29,6 +29,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         """Return the seconds that were jumped over."""
         return self._jumping.jumped
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads of asyncio's own pool; a time-out would strike at once."""
+        await super().shutdown_default_executor()
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Never waits for a moment: notes how long it was asked to."""
