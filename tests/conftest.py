@@ -15,12 +15,11 @@ from typing import Any
 import anyio
 import hypothesis
 import pytest
-import trio.testing
 import uvloop
 
 import liangxin
-from liangxin.emulator import Emulator
-from tests.virtual_time import JumpingLoop, JumpingUvloop
+from liangxin.emulator import Emulator, virtual_time
+from tests.virtual_time import JumpingUvloop
 
 KEY = "sk-test-0123456789"
 
@@ -52,17 +51,10 @@ def _is_coroutine(obj: object) -> bool:
 @pytest.fixture(params=["asyncio", "asyncio+uvloop", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """The backend of a test, and its clock."""
-    virtual = request.node.get_closest_marker("virtual_time") is not None
-    if request.param == "trio":
-        clock = trio.testing.MockClock(autojump_threshold=0) if virtual else None
-        return "trio", {"clock": clock}
-    loops: dict[str, tuple[Callable[[], Any], Callable[[], Any] | None]] = {
-        "asyncio": (JumpingLoop, None),
-        "asyncio+uvloop": (JumpingUvloop, uvloop.new_event_loop),
-    }
-    jumping, plain = loops[request.param]
-    factory = jumping if virtual else plain
-    return "asyncio", {"loop_factory": factory} if factory else {}
+    is_virtual = request.node.get_closest_marker("virtual_time") is not None
+    if request.param == "asyncio+uvloop":
+        return "asyncio", {"loop_factory": JumpingUvloop if is_virtual else uvloop.new_event_loop}
+    return virtual_time(request.param) if is_virtual else (request.param, {})
 
 
 @pytest.fixture(autouse=True)

@@ -31,8 +31,7 @@ from liangxin import CallbackRejected, InputError, RawInput
 from liangxin._callbacks import Callbacks, Ticket
 from liangxin._serving import MAX_CONNECTIONS, _config, _Protocol, _Server
 from liangxin.callbacks import BODY_TIMEOUT, MAX_BODIES, MAX_BODY, CallbackReceiver, HmacVerifier
-from liangxin.emulator import Emulator
-from tests.virtual_time import JumpingLoop
+from liangxin.emulator import Emulator, JumpingLoop
 
 POSTER = RawInput("z-image", {"prompt": "a lighthouse in fog"})
 PUBLIC = "https://example.com/liangxin"

@@ -35,11 +35,10 @@ from hypothesis import strategies as st
 import liangxin
 from liangxin import Outcome, RawInput, Task
 from liangxin.callbacks import CallbackReceiver
-from liangxin.emulator import Emulator, Fault
+from liangxin.emulator import Emulator, Fault, JumpingLoop
 from liangxin.emulator._books import Charge, SeenRequest
 from liangxin.ledger import Change, Ledger, LedgerRow, LedgerState
 from tests.conftest import KEY
-from tests.virtual_time import JumpingLoop
 
 pytestmark = pytest.mark.campaign
 

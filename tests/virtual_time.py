@@ -1,48 +1,18 @@
 """
-Event loops whose clock jumps: when nothing is left to do but wait, the wait is over.
+uvloop with a clock that jumps, as `liangxin.emulator.JumpingLoop` is for asyncio.
 
-trio has `MockClock(autojump_threshold=0)` for this.  These are its counterparts for asyncio and
-uvloop; they serve tests without sockets and without threads, where nothing can happen outside.
+For tests without sockets and without threads, where nothing can happen outside.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-import selectors
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import uvloop
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    """Does not wait: reports how long it was asked to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.jumped = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            return super().select(5)  # only a thread can wake us, or the test hangs
-        if not ready and timeout is not None and timeout > 0:
-            # The loop rounds what it asks for up to the selector's resolution, so it does arrive.
-            self.jumped += timeout
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop with a clock that starts at 0 and jumps."""
-
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.jumped
 
 
 class JumpingUvloop(uvloop.Loop):

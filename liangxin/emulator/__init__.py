@@ -24,6 +24,7 @@ from liangxin.emulator._programs import run, run_recorder, run_replay
 from liangxin.emulator._replay import Replay
 from liangxin.emulator._snapshot import Snapshot, read_snapshot, write_snapshot
 from liangxin.emulator._tasks import TaskRecord
+from liangxin.emulator._virtual import JumpingLoop, virtual_time
 
 if TYPE_CHECKING:
     from liangxin.emulator._record import Recorder
@@ -35,6 +36,7 @@ __all__ = [
     "Delivery",
     "Emulator",
     "Fault",
+    "JumpingLoop",
     "Recorder",
     "Replay",
     "SeenRequest",
@@ -46,6 +48,7 @@ __all__ = [
     "run",
     "run_recorder",
     "run_replay",
+    "virtual_time",
     "write_snapshot",
 ]
 
