@@ -16,17 +16,25 @@ except ImportError as error:
 from liangxin.emulator._books import Charge, Delivery, SeenRequest
 from liangxin.emulator._catalogue import GUESSED_SLUGS
 from liangxin.emulator._emulator import Emulator
+from liangxin.emulator._faultbook import BadRules, read_rules, read_rules_file
 from liangxin.emulator._faults import Fault
 from liangxin.emulator._server import run
+from liangxin.emulator._snapshot import Snapshot, read_snapshot, write_snapshot
 from liangxin.emulator._tasks import TaskRecord
 
 __all__ = [
     "GUESSED_SLUGS",
+    "BadRules",
     "Charge",
     "Delivery",
     "Emulator",
     "Fault",
     "SeenRequest",
+    "Snapshot",
     "TaskRecord",
+    "read_rules",
+    "read_rules_file",
+    "read_snapshot",
     "run",
+    "write_snapshot",
 ]

@@ -1,5 +1,5 @@
-"""`python -m liangxin.emulator`."""
+"""`python -m liangxin.emulator`, the same as `liangxin emulator`; click comes with uvicorn."""
 
-from liangxin.emulator._server import main
+from liangxin.cli.emulator import emulator
 
-raise SystemExit(main())
+emulator(prog_name="python -m liangxin.emulator")

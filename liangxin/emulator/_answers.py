@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Envelope = Literal["market", "gateway", "relay", "route", "html"]
-Delivery = Literal["send", "drop", "cut"]
+Delivery = Literal["send", "drop", "cut", "drip"]
 
 JSON = "application/json"
 
@@ -22,8 +22,8 @@ class Answer:
     """
     An HTTP answer, and how it travels.
 
-    `delivery` is "send", "drop" (the connection goes down instead) or "cut" (in the middle of the
-    body); `delay` is in the service's seconds.
+    `delivery` is "send", "drop" (the connection goes down instead), "cut" (in the middle of the
+    body) or "drip" (piece by piece); `delay` is in the service's seconds.
     """
 
     status: int

@@ -11,13 +11,12 @@ import functools
 from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 
-from liangxin.emulator._calls import Call
+from liangxin.emulator._admin import Admin, Reset, Restore
 from liangxin.emulator._endpoint import Endpoint
-from liangxin.emulator._faults import Subject
-from liangxin.emulator._ledger import ledger, page
+from liangxin.emulator._ledger import page
 from liangxin.emulator._market import Market
 from liangxin.emulator._results import Gallery
 from liangxin.emulator._time import Timeline
@@ -33,28 +32,16 @@ def build_app(
     time: Timeline,
     body_limit: int,
     lifespan: Callable[[], contextlib.AbstractAsyncContextManager[object]],
-    reset: Callable[[], None],
+    reset: Reset,
+    restore: Restore,
 ) -> Router:
     """Return the application; while it is served, `lifespan` is entered."""
     endpoint = functools.partial(
         Endpoint, time=time, books=market.books, faults=market.faults, body_limit=body_limit
     )
 
-    def about_look(call: Call) -> Subject:
-        return market.subject_of_task(call.task_id)
-
-    def about_result(call: Call) -> Subject:
-        return market.subject_of_task(call.path_params["task_id"])
-
-    async def show_ledger(request: Request) -> Response:
-        return JSONResponse(ledger(market, time.now()))
-
     async def show_page(request: Request) -> Response:
         return HTMLResponse(page(market, time.now()))
-
-    async def forget(request: Request) -> Response:
-        reset()
-        return JSONResponse({"reset": True})
 
     @contextlib.asynccontextmanager
     async def serving(app: Router) -> AsyncIterator[None]:
@@ -62,17 +49,18 @@ def build_app(
             yield
 
     routes = [
-        Route(LOOK_PATH, endpoint("look", market.look, target="look", subject=about_look)),
+        Route(
+            LOOK_PATH, endpoint("look", market.look, target="look", subject=market.subject_of_look)
+        ),
         Route(
             CREATE_PATH,
             endpoint("create", market.create, target="create", subject=market.subject_of_create),
         ),
         Route(
             "/results/{task_id}/{name}",
-            endpoint("result", gallery.serve, target="result", subject=about_result),
+            endpoint("result", gallery.serve, target="result", subject=market.subject_of_result),
         ),
-        Route("/_emulator/ledger", show_ledger, methods=["GET"]),
-        Route("/_emulator/reset", forget, methods=["POST"]),
+        *Admin(market, time, reset, restore).routes(),
         Route("/", show_page, methods=["GET"]),
     ]
     return Router(

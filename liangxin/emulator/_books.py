@@ -8,9 +8,12 @@ API key never enters: its hash's first 12 digits stand for it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+_KEY_HASH = re.compile("[0-9a-f]{12}")
 _CREDENTIALS = {b"authorization", b"proxy-authorization", b"cookie", b"x-api-key"}
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -78,13 +81,32 @@ class Books:
 
     def clear(self) -> None:
         """Forget everything."""
-        for book in (self.charges, self.requests, self.callbacks, self.looks):
-            book.clear()
+        self.restore((), (), (), {})
+
+    def restore(
+        self,
+        charges: Iterable[Charge],
+        requests: Iterable[SeenRequest],
+        callbacks: Iterable[Delivery],
+        looks: Mapping[str, int],
+    ) -> None:
+        """Remember this, and nothing else."""
+        self.charges[:] = charges
+        self.requests.clear()
+        self.requests.extend(requests)
+        self.callbacks[:] = callbacks
+        self.looks.clear()
+        self.looks.update(looks)
 
 
 def key_hash(key: str) -> str:
     """Return the short name under which a key appears in the books."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def key_name(key: str) -> str:
+    """Return `key` as the books have it, also if it is the short name already."""
+    return key if _KEY_HASH.fullmatch(key) else key_hash(key)
 
 
 def without_credentials(headers: RawHeaders) -> RawHeaders:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import anyio
 import httpx
 
 from liangxin.emulator._books import Books, Delivery
-from liangxin.emulator._faults import FaultBook, Subject
+from liangxin.emulator._faultbook import FaultBook
 from liangxin.emulator._tasks import TaskRecord
 from liangxin.emulator._time import Timeline
 
@@ -54,18 +54,28 @@ class Courier:
         self._transport = transport
         self._queue: list[tuple[float, int, Parcel]] = []
         self._count = itertools.count()
-        self._news: anyio.Event | None = None
+
+    @property
+    def parcels(self) -> list[tuple[float, Parcel]]:
+        """What is to be posted, and when, in order."""
+        return [(due, parcel) for due, _, parcel in sorted(self._queue, key=lambda each: each[:2])]
 
     def clear(self) -> None:
         """Forget what was to be posted."""
         self._queue.clear()
+
+    def restore(self, parcels: Iterable[tuple[float, Parcel]]) -> None:
+        """Post this, and nothing else."""
+        self.clear()
+        for due, parcel in parcels:
+            self._plan(due, parcel)
 
     def expect(self, task: TaskRecord) -> None:
         """Plan the callback of `task`, if it asked for one."""
         if task.callback_url is None:
             return
         parcel = Parcel(task, task.callback_url)
-        fault = self._faults.take("callback", _subject(task), early=True)
+        fault = self._faults.take("callback", task.subject, early=True)
         if fault is not None:
             self._plan(self._time.now(), replace(parcel, body=fault.posted(self.payload_of(task))))
         self._plan(task.final_at, parcel)
@@ -87,17 +97,14 @@ class Courier:
             while True:
                 for parcel in self._take_due():
                     group.start_soon(self._post, client, limit, parcel)
-                self._news = anyio.Event()
-                with anyio.move_on_after(self._until_next()):
-                    await self._news.wait()
+                await self._time.moved(self._until_next())
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=self._transport, trust_env=False, timeout=_TIMEOUT)
 
     def _plan(self, due: float, parcel: Parcel) -> None:
         heapq.heappush(self._queue, (due, next(self._count), parcel))
-        if self._news is not None:
-            self._news.set()
+        self._time.nudge()
 
     def _take_due(self) -> list[Parcel]:
         taken = []
@@ -108,10 +115,7 @@ class Courier:
         return [settled for parcel in taken if (settled := self._settle(parcel)) is not None]
 
     def _until_next(self) -> float:
-        if not self._queue:
-            return math.inf
-        # A floor, since adding a tiny wait to a large clock reading may not move it at all.
-        return max(self._time.outside(self._queue[0][0] - self._time.now()), 0.001)
+        return self._queue[0][0] - self._time.now() if self._queue else math.inf
 
     async def _post(
         self, client: httpx.AsyncClient, limit: anyio.CapacityLimiter, parcel: Parcel
@@ -130,7 +134,7 @@ class Courier:
             return parcel
         task = parcel.task
         payload = self.payload_of(task)
-        fault = self._faults.take("callback", _subject(task))
+        fault = self._faults.take("callback", task.subject)
         if fault is None:
             return replace(parcel, body=payload)
         if fault.action in {"drop_before", "lost"}:
@@ -156,7 +160,3 @@ class Courier:
     def _note(self, parcel: Parcel, status: int | None, error: str | None) -> Delivery:
         at = self._time.now()
         return Delivery(parcel.task.id, parcel.url, parcel.attempt, at, status, error)
-
-
-def _subject(task: TaskRecord) -> Subject:
-    return Subject(task.model.slug, task.prompt, task.id)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope
 
-from liangxin.emulator._books import RawHeaders
+from liangxin.emulator._books import RawHeaders, key_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,25 @@ class Call:
         return key.strip() or None if scheme.lower() == "bearer" else None
 
     @property
+    def key_hash(self) -> str | None:
+        """The Bearer key as the books have it."""
+        return None if self.key is None else key_hash(self.key)
+
+    @property
     def task_id(self) -> str:
         """The query's `taskId`, or an empty string."""
         query = parse_qs(self.query_string.decode("latin-1"))
         return query.get("taskId", [""])[0].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about, as far as it says."""
+
+    model: str | None = None
+    prompt: str = ""
+    task_id: str | None = None
+    key_hash: str | None = None
 
 
 async def read_call(scope: Scope, receive: Receive, at: float, body_limit: int) -> Call:

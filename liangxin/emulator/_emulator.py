@@ -19,11 +19,14 @@ from liangxin.emulator._answers import Envelope
 from liangxin.emulator._app import build_app
 from liangxin.emulator._books import Books, Charge, Delivery, SeenRequest
 from liangxin.emulator._callbacks import Courier
-from liangxin.emulator._faults import Fault, FaultBook, Target
+from liangxin.emulator._faultbook import FaultBook
+from liangxin.emulator._faults import Fault, Target
 from liangxin.emulator._inprocess import InProcessTransport
+from liangxin.emulator._keys import Keys
 from liangxin.emulator._market import Market
 from liangxin.emulator._results import Gallery
 from liangxin.emulator._server import serve_in_thread
+from liangxin.emulator._snapshot import Snapshot
 from liangxin.emulator._tasks import Durations, DurationSource, TaskRecord
 from liangxin.emulator._time import Timeline
 
@@ -34,9 +37,14 @@ class Emulator:
     """
     A LiangXin Market of your own.
 
-    `api_keys`: the only keys accepted; any by default.  `seed` fixes durations and pictures.
-    `clock` (seconds; `anyio.current_time` for virtual time) drives every state, `speed` times as
-    fast; `wall` tells the Unix time of the first request.  `durations`, in seconds: one number, a
+    `api_keys`: the only keys accepted (401), any by default; a mapping says what each may spend,
+    in credits, `quota` what one may of which it does not (403).  `rate_limit` and `look_limit`,
+    such as "20/10s": how often a key may create and look (429); with `retry_after`, the refusal
+    says when to come back.
+
+    `seed` fixes durations and pictures.  `clock` (seconds; `anyio.current_time` for virtual time)
+    drives every state, `speed` times as fast; at speed 0, time stands still until `advance`.
+    `wall` tells the Unix time of the first request.  `durations`, in seconds: one number, a
     function of the model's slug, or numbers by slug or by "image" and "video".  `result_ttl`:
     seconds after which results are gone.  `callback_transport` posts the callbacks.  Of the
     requests seen, the latest `keep_requests` stay in the books.
@@ -46,7 +54,11 @@ class Emulator:
         self,
         *,
         seed: int = 0,
-        api_keys: Collection[str] | None = None,
+        api_keys: Collection[str] | Mapping[str, int | None] | None = None,
+        quota: int | None = None,
+        rate_limit: str | None = None,
+        look_limit: str | None = None,
+        retry_after: bool = True,
         speed: float = 1.0,
         clock: Callable[[], float] | None = None,
         wall: Callable[[], float] | None = None,
@@ -59,12 +71,14 @@ class Emulator:
     ) -> None:
         self._time = Timeline(clock, wall, speed)
         self._books = Books(keep_requests)
-        self._faults = FaultBook(seed)
+        self._faults = FaultBook()
+        self._faults.seed(seed)
         self._courier = Courier(self._time, self._books, self._faults, callback_transport)
         self._public_url = public_url.rstrip("/") if public_url else None
         self._served_url: str | None = None
+        limits = {"create": rate_limit, "look": look_limit}
         self._market = Market(
-            api_keys=api_keys,
+            keys=Keys(self._time, api_keys, quota, limits, retry_after),
             time=self._time,
             durations=DurationSource(seed, durations),
             public_url=self._public_url,
@@ -81,6 +95,7 @@ class Emulator:
             body_limit=body_limit,
             lifespan=self.running,
             reset=self.reset,
+            restore=self.restore,
         )
 
     # The books
@@ -118,10 +133,51 @@ class Emulator:
         """Return the present state of a task, without a look in the books."""
         return self._market.tasks[task_id].state_at(self._time.now())
 
-    def reset(self) -> None:
-        """Forget all tasks, books, faults and pictures; time goes on."""
-        self._market.clear()
-        self._gallery.clear()
+    @property
+    def takes_any_key(self) -> bool:
+        """Whether it was told of no keys in particular."""
+        return self._market.keys.are_any
+
+    @property
+    def spent(self) -> Mapping[str, int]:
+        """What each key has spent, in credits, by the key's hash."""
+        return MappingProxyType(self._market.keys.spent)
+
+    # Memory
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget all tasks, books, faults and pictures, and draw from `seed` on; time goes on."""
+        self._market.clear(seed)
+        self._gallery.clear(seed)
+
+    def snapshot(self) -> Snapshot:
+        """Return all that is remembered, and what time it is."""
+        return self._market.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot, its time included, of this emulator or another."""
+        self._gallery.clear(snapshot.seed)
+        self._market.restore(snapshot)
+
+    # Time
+
+    @property
+    def now(self) -> float:
+        """The service's seconds since its first request."""
+        return self._time.now()
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as its clock time passes; may be set at any time."""
+        return self._time.speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        self._time.speed = speed
+
+    def advance(self, seconds: float) -> None:
+        """Move time on at once: states change, callbacks fall due, results expire."""
+        self._time.advance(seconds)
 
     # Faults
 
@@ -195,16 +251,14 @@ class Emulator:
     async def running(self) -> AsyncIterator[Emulator]:
         """Post callbacks as tasks become final while the block runs; `serve` does so by itself."""
         try:
-            async with anyio.create_task_group() as group:
+            async with self._time.heard(), anyio.create_task_group() as group:
                 group.start_soon(self._courier.run)
                 try:
                     yield self
                 finally:
                     group.cancel_scope.cancel()
         except BaseExceptionGroup as failed:
-            if len(failed.exceptions) == 1:
-                raise failed.exceptions[0] from None
-            raise
+            raise _alone(failed) from None
 
     async def deliver_callbacks(self) -> None:
         """Post the callbacks that are due now, once each; for clocks that are moved by hand."""
@@ -227,3 +281,10 @@ class Emulator:
 
     def _callback_payload(self, task: TaskRecord) -> bytes:
         return self._market.record(task, self._time.now(), task.origin)
+
+
+def _alone(failed: BaseException) -> BaseException:
+    """Return the one exception in groups of one: a task group wraps what its body raises."""
+    while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
+        failed = failed.exceptions[0]
+    return failed

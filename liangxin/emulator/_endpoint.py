@@ -7,18 +7,23 @@ delayed or dropped: the service has seen it by then.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
-from starlette.types import Receive, Scope, Send
+import anyio.abc
+from starlette.types import Message, Receive, Scope, Send
 
 from liangxin.emulator._answers import Answer
-from liangxin.emulator._books import Books, SeenRequest, key_hash, without_credentials
-from liangxin.emulator._calls import Call, read_call
+from liangxin.emulator._books import Books, SeenRequest, without_credentials
+from liangxin.emulator._calls import Call, Subject, read_call
 from liangxin.emulator._connection import gone, hang_up
-from liangxin.emulator._faults import Fault, FaultBook, Subject, Target
+from liangxin.emulator._faultbook import FaultBook
+from liangxin.emulator._faults import Fault, Target
 from liangxin.emulator._time import Timeline
+
+_DROPS = 16
 
 
 class Handler(Protocol):
@@ -59,10 +64,9 @@ class Endpoint:
         call = await read_call(scope, receive, self._time.now(), self._body_limit)
         answer = await self._answer(call)
         self._note(call, answer)
-        if answer.delay:
-            with anyio.move_on_after(self._time.outside(answer.delay)):
-                await gone(receive)
-        await _deliver(answer, call.method, receive, send)
+        if answer.delay and answer.delivery != "drip":
+            await self._pause(answer.delay, receive)
+        await self._deliver(answer, call.method, receive, send)
 
     async def _answer(self, call: Call) -> Answer:
         fault = self._fault(call)
@@ -88,25 +92,48 @@ class Endpoint:
                 at=call.at,
                 status=None if answer.delivery == "drop" else answer.status,
                 body_bytes=call.body_bytes,
-                key_hash=None if call.key is None else key_hash(call.key),
+                key_hash=call.key_hash,
                 raw_headers=without_credentials(call.headers),
                 fault=answer.fault,
             )
         )
 
+    async def _pause(self, seconds: float, receive: Receive) -> None:
+        """Wait for `seconds` of the service, or until the connection is down."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(_then_cancel, group, self._time.until, self._time.now() + seconds)
+            group.start_soon(_then_cancel, group, gone, receive)
 
-async def _deliver(answer: Answer, method: str, receive: Receive, send: Send) -> None:
-    if answer.delivery == "drop":
-        await hang_up(receive)
-        return
+    async def _deliver(self, answer: Answer, method: str, receive: Receive, send: Send) -> None:
+        if answer.delivery == "drop":
+            await hang_up(receive)
+            return
+        await send(_start_of(answer))
+        body = b"" if method == "HEAD" else answer.body
+        if answer.delivery == "cut":
+            half = body[: len(body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+            await hang_up(receive, after_sending=True)
+            return
+        if answer.delivery == "drip":
+            size = max(1, math.ceil(len(body) / _DROPS))
+            for first in range(0, len(body), size):
+                piece = body[first : first + size]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._pause(answer.delay / _DROPS, receive)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+
+def _start_of(answer: Answer) -> Message:
     headers = {"content-type": answer.content_type, "content-length": str(len(answer.body))}
     headers |= {name.lower(): text for name, text in answer.headers}
     raw = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    body = b"" if method == "HEAD" else answer.body
-    if answer.delivery == "cut":
-        half = body[: len(body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        await hang_up(receive, after_sending=True)
-        return
-    await send({"type": "http.response.body", "body": body})
+    return {"type": "http.response.start", "status": answer.status, "headers": raw}
+
+
+async def _then_cancel(
+    group: anyio.abc.TaskGroup, wait: Callable[..., Awaitable[None]], *args: object
+) -> None:
+    await wait(*args)
+    group.cancel_scope.cancel()

@@ -8,7 +8,6 @@ reading the state and changing it, so a caller that is cancelled leaves nothing 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from dataclasses import replace
 
 from liangxin.emulator._answers import (
@@ -20,12 +19,16 @@ from liangxin.emulator._answers import (
     route_error,
     success,
 )
-from liangxin.emulator._books import Books, Charge, key_hash
+from liangxin.emulator._books import Books, Charge
 from liangxin.emulator._callbacks import Courier
-from liangxin.emulator._calls import Call
-from liangxin.emulator._faults import Fault, FaultBook, Magic, Subject, magic_in
+from liangxin.emulator._calls import Call, Subject
+from liangxin.emulator._faultbook import FaultBook
+from liangxin.emulator._faults import Fault
+from liangxin.emulator._keys import Keys
+from liangxin.emulator._magic import Magic, magic_in
 from liangxin.emulator._orders import Order, peek, read_order
 from liangxin.emulator._sizes import result_names
+from liangxin.emulator._snapshot import Snapshot
 from liangxin.emulator._tasks import DurationSource, TaskRecord
 from liangxin.emulator._time import Timeline
 
@@ -36,7 +39,7 @@ class Market:
     def __init__(
         self,
         *,
-        api_keys: Collection[str] | None,
+        keys: Keys,
         time: Timeline,
         durations: DurationSource,
         public_url: str | None,
@@ -47,33 +50,71 @@ class Market:
         self.tasks: dict[str, TaskRecord] = {}
         self.books = books
         self.faults = faults
-        self._allowed = None if api_keys is None else {key_hash(key) for key in api_keys}
+        self.keys = keys
         self._time = time
         self._durations = durations
         self._public_url = public_url
         self._courier = courier
         self._last_ms = 0
 
-    def clear(self) -> None:
+    def clear(self, seed: int | None = None) -> None:
         """Forget all tasks, books and faults; the next task is the first again."""
         self.tasks.clear()
         self.books.clear()
+        self.keys.clear()
         self.faults.clear()
         self._courier.clear()
         self._last_ms = 0
+        if seed is not None:
+            self._durations.seed = seed
+        self.faults.seed(self._durations.seed)
+
+    def snapshot(self) -> Snapshot:
+        """Return all that is remembered."""
+        books = self.books
+        return Snapshot(
+            seed=self._durations.seed,
+            now=self._time.now(),
+            epoch=self._time.epoch,
+            last_ms=self._last_ms,
+            tasks=list(self.tasks.values()),
+            charges=list(books.charges),
+            requests=list(books.requests),
+            callbacks=list(books.callbacks),
+            looks=dict(books.looks),
+            spent=dict(self.keys.spent),
+            rules=[replace(rule) for rule in self.faults.rules],
+            drawn=self.faults.drawn,
+            parcels=self._courier.parcels,
+        )
+
+    def restore(self, old: Snapshot) -> None:
+        """Go back to what was, its time included."""
+        self.clear(old.seed)
+        self._time.set(old.now, old.epoch)
+        self._last_ms = old.last_ms
+        self.tasks.update((task.id, task) for task in old.tasks)
+        self.books.restore(old.charges, old.requests, old.callbacks, old.looks)
+        self.keys.restore(old.spent)
+        self.faults.restore(replace(rule) for rule in old.rules)
+        self.faults.seed(old.seed, old.drawn)
+        self._courier.restore(old.parcels)
 
     async def create(self, call: Call, fault: Fault | None = None) -> Answer:
         """Answer createTask: accept, charge, and name the task; or refuse."""
         if call.method != "POST":
             return await self.unknown(call)
         try:
-            holder = self._key_holder(call)
+            holder = self.keys.admit(call, "create")
             if call.is_too_large:
                 raise Refused(gateway_error(413, "request body too large"))
             order = read_order(call.body)
+            magic = magic_in(order.prompt)
+            if magic.refusal:
+                raise Refused(market_error(magic.refusal, "the prompt asked to be refused"))
+            self.keys.spend(holder, order.model.price)
         except Refused as refusal:
             return refusal.answer
-        magic = magic_in(order.prompt)
         task = self._accept(order, call, holder, fault, magic)
         answer = success({"taskId": task.id}, task_id=task.id)
         return replace(answer, delivery="drop") if magic.is_withheld else answer
@@ -83,7 +124,7 @@ class Market:
         if call.method != "GET":
             return await self.unknown(call)
         try:
-            self._key_holder(call)
+            self.keys.admit(call, "look")
         except Refused as refusal:
             return refusal.answer
         if not call.task_id:
@@ -121,23 +162,19 @@ class Market:
 
     def subject_of_create(self, call: Call) -> Subject:
         """Return what a createTask is about, for faults."""
-        return Subject(*peek(call.body))
+        return Subject(*peek(call.body), key_hash=call.key_hash)
 
-    def subject_of_task(self, task_id: str) -> Subject:
-        """Return what a request about `task_id` is about, for faults."""
-        task = self.tasks.get(task_id)
+    def subject_of_look(self, call: Call) -> Subject:
+        """Return what a recordInfo is about, for faults."""
+        task = self.tasks.get(call.task_id)
         if task is None:
-            return Subject(task_id=task_id)
-        return Subject(task.model.slug, task.prompt, task_id)
+            return Subject(task_id=call.task_id, key_hash=call.key_hash)
+        return replace(task.subject, key_hash=call.key_hash)
 
-    def _key_holder(self, call: Call) -> str:
-        key = call.key
-        if key is None:
-            raise Refused(gateway_error(401, "no API key provided"))
-        holder = key_hash(key)
-        if self._allowed is not None and holder not in self._allowed:
-            raise Refused(gateway_error(401, "invalid API key"))
-        return holder
+    def subject_of_result(self, call: Call) -> Subject:
+        """Return what a request for a result is about, for faults."""
+        task = self.tasks.get(call.path_params["task_id"])
+        return Subject() if task is None else task.subject
 
     def _accept(
         self, order: Order, call: Call, holder: str, fault: Fault | None, magic: Magic
@@ -161,11 +198,13 @@ class Market:
             created_ms=created_ms,
             duration=duration,
             failure=magic.failure or (fault.failure if fault else None),
-            is_lost=fault is not None and fault.action == "lost",
+            urls=fault.urls if fault and fault.action == "urls" else None,
+            is_lost=magic.is_lost or (fault is not None and fault.action == "lost"),
         )
         self.tasks[task.id] = task
         self._charge(task, call)
-        self._courier.expect(task)
+        if not magic.is_silent:
+            self._courier.expect(task)
         return task
 
     def _name(self, slug: str, created_ms: int) -> str:
@@ -188,5 +227,7 @@ class Market:
 
 
 def _result_json(task: TaskRecord, origin: str) -> str:
-    urls = [f"{origin}/results/{task.id}/{name}" for name in result_names(task)]
+    urls = task.urls
+    if urls is None:
+        urls = tuple(f"{origin}/results/{task.id}/{name}" for name in result_names(task))
     return encode({"resultUrls": urls}).decode()

@@ -44,7 +44,7 @@ class Gallery:
     ) -> None:
         self._tasks = tasks
         self._time = time
-        self._seed = seed
+        self.seed = seed
         self._ttl = ttl
         self._kept: OrderedDict[str, Result] = OrderedDict()
         self._kept_bytes = 0
@@ -57,10 +57,12 @@ class Gallery:
             return html_error(404, "Not Found")
         return _part_of(await self._result(task), call)
 
-    def clear(self) -> None:
-        """Forget the painted pictures."""
+    def clear(self, seed: int | None = None) -> None:
+        """Forget the painted pictures, and paint from `seed` on."""
         self._kept.clear()
         self._kept_bytes = 0
+        if seed is not None:
+            self.seed = seed
 
     def _is_there(self, task: TaskRecord, name: str) -> bool:
         now = self._time.now()
@@ -74,10 +76,10 @@ class Gallery:
             self._kept.move_to_end(task.id)
             return kept
         if self._time.is_real:
-            result = await anyio.to_thread.run_sync(_make, task, self._seed)
+            result = await anyio.to_thread.run_sync(_make, task, self.seed)
         else:
             # A virtual clock would jump ahead while the loop waits for a thread.
-            result = _make(task, self._seed)
+            result = _make(task, self.seed)
         self._keep(task.id, result)
         return result
 

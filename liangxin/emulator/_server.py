@@ -7,16 +7,19 @@ error here and now.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
+
+if TYPE_CHECKING:
+    from liangxin.emulator._emulator import Emulator
 
 
 class _Server(uvicorn.Server):
@@ -97,22 +100,12 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(
-    host: str = "127.0.0.1",
-    port: int = 8787,
-    *,
-    seed: int = 0,
-    speed: float = 1.0,
-    keys: Collection[str] | None = None,
-) -> int:
+def run(emulator: Emulator, host: str = "127.0.0.1", port: int = 8787) -> int:
     """
     Serve until interrupted, as a program does; returns the exit code.
 
     Must run in the main thread: uvicorn takes care of Ctrl-C and SIGTERM while it serves.
     """
-    from liangxin.emulator._emulator import Emulator
-
-    emulator = Emulator(seed=seed, speed=speed, api_keys=keys or None)
     try:
         listener = _listen(host, port)
     except OSError as error:
@@ -120,31 +113,15 @@ def run(
         return 1
     with listener, contextlib.suppress(KeyboardInterrupt):
         url = _url(host, listener.getsockname()[1])
-        server = _server(emulator.app, lambda: _greet(url, bool(keys)))
+        server = _server(emulator.app, lambda: _greet(url, emulator.takes_any_key))
         server.run(sockets=[listener])
     return 0
 
 
-def _greet(url: str, has_keys: bool) -> None:
-    key = "<one of your keys>" if has_keys else "any-key"
+def _greet(url: str, takes_any_key: bool) -> None:
+    key = "any-key" if takes_any_key else "<one of your keys>"
     sys.stderr.write(
-        f"LiangXin emulator on {url} (Ctrl-C stops it); its books: {url}/_emulator/ledger\n"
+        f"LiangXin emulator on {url} (Ctrl-C stops it); open that address to watch it\n"
         f"  export LIANGXIN_BASE_URL={url} LIANGXIN_API_KEY={key}\n"
     )
     sys.stderr.flush()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m liangxin.emulator`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m liangxin.emulator", description="Serve a local LiangXin Market."
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8787, help="port, 0 for a free one")
-    parser.add_argument("--seed", type=int, default=0, help="seed of durations and pictures")
-    parser.add_argument("--speed", type=float, default=1.0, help="run this many times faster")
-    parser.add_argument("--key", action="append", metavar="KEY", help="accept only this key")
-    given = parser.parse_args(arguments)
-    if not given.speed > 0:
-        parser.error("--speed must be above 0")
-    return run(given.host, given.port, seed=given.seed, speed=given.speed, keys=given.key)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from liangxin.emulator._calls import Subject
 from liangxin.emulator._catalogue import Kind, MarketModel
 
 # The share of a task's duration at which it leaves each state.
@@ -36,7 +37,8 @@ class TaskRecord:
     One accepted task.
 
     Times are seconds of the service; `created_ms` is Unix time.  `param` is the createTask body as
-    it came, `is_lost` that recordInfo denies knowing it.
+    it came, `urls` where its results are said to be instead of here, `is_lost` that recordInfo
+    denies knowing it.
     """
 
     id: str
@@ -52,12 +54,18 @@ class TaskRecord:
     created_ms: int
     duration: float
     failure: Failure | None = None
+    urls: tuple[str, ...] | None = None
     is_lost: bool = False
 
     @property
     def kind(self) -> Kind:
         """What the task makes: "image" or "video"."""
         return self.model.kind
+
+    @property
+    def subject(self) -> Subject:
+        """What a request about this task is about, for faults."""
+        return Subject(self.model.slug, self.prompt, self.id, self.key_hash)
 
     @property
     def final_at(self) -> float:
@@ -91,7 +99,7 @@ class DurationSource:
     """
 
     def __init__(self, seed: int, custom: Durations | None) -> None:
-        self._seed = seed
+        self.seed = seed
         self._custom = custom
 
     def draw(self, model: MarketModel, number: int) -> float:
@@ -99,7 +107,7 @@ class DurationSource:
         fixed = self._fixed(model)
         if fixed is not None:
             return fixed
-        chance = random.Random(f"{self._seed}/{number}/{model.slug}")
+        chance = random.Random(f"{self.seed}/{number}/{model.slug}")
         return chance.lognormvariate(math.log(_MEDIAN[model.kind]), _SPREAD)
 
     def _fixed(self, model: MarketModel) -> float | None:
