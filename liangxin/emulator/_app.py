@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 
 from liangxin.emulator._admin import Admin, Reset, Restore
+from liangxin.emulator._description import description_routes
 from liangxin.emulator._endpoint import Endpoint
 from liangxin.emulator._ledger import page
 from liangxin.emulator._market import Market
@@ -61,6 +62,7 @@ def build_app(
             endpoint("result", gallery.serve, target="result", subject=market.subject_of_result),
         ),
         *Admin(market, time, reset, restore).routes(),
+        *description_routes(),
         Route("/", show_page, methods=["GET"]),
     ]
     return Router(

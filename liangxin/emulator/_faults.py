@@ -42,7 +42,7 @@ Action = Literal[
 _ANY: frozenset[Target] = frozenset(get_args(Target))
 _ANSWERED = _ANY - {"callback"}
 _NAMED = _ANY - {"result"}
-_APPLIES: Mapping[Action, frozenset[Target]] = {
+APPLIES: Mapping[Action, frozenset[Target]] = {
     "answer": _ANY,
     "replace": _ANSWERED,
     "drop_before": _ANY,
@@ -123,8 +123,8 @@ class Fault:
             value = getattr(self, name)
             if not fits(value):
                 raise ValueError(f"{name} must be {words}, not {value!r}")
-        if self.endpoint not in _APPLIES[self.action]:
-            allowed = [action for action, targets in _APPLIES.items() if self.endpoint in targets]
+        if self.endpoint not in APPLIES[self.action]:
+            allowed = [action for action, targets in APPLIES.items() if self.endpoint in targets]
             raise ValueError(
                 f"action {self.action!r} means nothing for {self.endpoint!r}; "
                 f"there, it is one of {', '.join(allowed)}"

@@ -8,11 +8,8 @@ Says nothing of faults: under a rule, any answer may come from anywhere.
 
 from __future__ import annotations
 
-import functools
-
-from liangxin.emulator._answers import encode
 from liangxin.emulator._catalogue import CATALOGUE, MarketModel
-from liangxin.emulator._openapi_own import own_paths
+from liangxin.emulator._openapi_own import fault_rule, own_paths
 from liangxin.emulator._openapi_words import (
     INFERRED,
     Json,
@@ -20,7 +17,6 @@ from liangxin.emulator._openapi_words import (
     as_json,
     object_of,
     ref,
-    replies,
 )
 from liangxin.emulator._schema import example_input, input_schema
 
@@ -30,12 +26,6 @@ A local stand-in for the LiangXin Market, described by the stand-in itself.  Wha
 `x-slug-provenance` says the same of a model's name, and in a documented member `x-inferred` names
 the keywords that are inferred.  A member of `input` that is null counts as absent, a whole number
 is written without a fraction, and members that are not named are let through."""
-
-
-@functools.cache
-def openapi() -> bytes:
-    """Return the document as compact JSON."""
-    return encode(document())
 
 
 def document() -> Json:
@@ -55,7 +45,7 @@ def document() -> Json:
             **own_paths(),
         },
         "components": {
-            "schemas": _envelopes() | _orders() | _records(),
+            "schemas": _envelopes() | _orders() | _records() | {"Fault": fault_rule()},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"} | INFERRED},
         },
     }

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from liangxin.emulator._faults import Fault
-from liangxin.emulator._openapi_words import Json, as_json, list_of, object_of
+from liangxin.emulator._faults import APPLIES, Fault
+from liangxin.emulator._openapi_words import Json, as_json, list_of, object_of, ref
 
 _ANYTHING: Json = {"type": "object"}
 _REFUSED: Json = {
     "description": "Not understood; nothing was changed.",
     "content": as_json(object_of(error={"type": "string"})),
 }
+_ABSENT: Json = {
+    "description": "There is no such rule.",
+    "content": as_json({"anyOf": [object_of(error={"type": "string"}), ref("RouteError")]}),
+}
+_MOST_SECONDS = 10**9
 
 
 def own_paths() -> Json:
@@ -32,10 +37,15 @@ def own_paths() -> Json:
         },
         "/_emulator/faults/{id}": {
             "parameters": [
-                {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
+                {
+                    "name": "id",
+                    "in": "path",
+                    "required": True,
+                    "schema": {"type": "integer", "minimum": 1},
+                }
             ],
             "patch": _switching_a_fault(),
-            "delete": _dropping("dropFault", "Drop a rule") | {"responses": _gone_or_absent()},
+            "delete": _dropping("dropFault", "Drop a rule", {"404": _ABSENT}),
         },
         "/_emulator/reset": {"post": _reset()},
         "/_emulator/snapshot": {"get": _reading("snapshot", "The whole state", _ANYTHING)},
@@ -74,34 +84,38 @@ def _writing(name: str, summary: str, body: Json, answer: Json) -> Json:
     )
 
 
-def _dropping(name: str, summary: str) -> Json:
-    return _operation(name, summary, responses={"204": {"description": "Dropped."}})
-
-
-def _gone_or_absent() -> Json:
-    return {"204": {"description": "Dropped."}, "404": _REFUSED}
+def _dropping(name: str, summary: str, unless: Json | None = None) -> Json:
+    dropped: Json = {"204": {"description": "Dropped."}}
+    return _operation(name, summary, responses=dropped | (unless or {}))
 
 
 def _adding_faults() -> Json:
-    rule = _rule()
+    rule = ref("Fault")
+    rules = list_of(rule)
+    table = object_of(fault={"anyOf": [rule, rules]}) | {"additionalProperties": False}
     return _operation(
         "addFaults",
         "Put one rule in force, or several",
-        requestBody={
-            "required": True,
-            "content": as_json({"anyOf": [rule, list_of(rule)]}),
-        },
+        requestBody={"required": True, "content": as_json({"anyOf": [rule, rules, table]})},
         responses={
-            "201": {"description": "In force.", "content": as_json(_faults())},
+            "201": {
+                "description": "In force.",
+                "content": as_json(_faults()),
+                "links": {name: _by_id(name) for name in ("switchFault", "dropFault")},
+            },
             "400": _REFUSED,
         },
     )
 
 
+def _by_id(operation: str) -> Json:
+    return {"operationId": operation, "parameters": {"id": "$response.body#/faults/0/id"}}
+
+
 def _switching_a_fault() -> Json:
-    body = object_of(is_on={"type": "boolean"})
-    operation = _writing("switchFault", "Switch a rule on or off", body, _ANYTHING)
-    operation["responses"]["404"] = _REFUSED
+    body = object_of(is_on={"type": "boolean"}) | {"additionalProperties": False}
+    operation = _writing("switchFault", "Switch a rule on or off", body, _fault())
+    operation["responses"]["404"] = _ABSENT
     return operation
 
 
@@ -109,7 +123,11 @@ def _reset() -> Json:
     operation = _writing(
         "reset",
         "Forget all tasks, books and faults",
-        {"type": "object", "properties": {"seed": {"type": "integer"}}},
+        {
+            "type": "object",
+            "properties": {"seed": {"type": ["integer", "null"]}},
+            "additionalProperties": False,
+        },
         object_of(reset={"const": True}),
     )
     operation["requestBody"]["required"] = False
@@ -134,22 +152,19 @@ def _clock() -> Json:
     return object_of(
         now={"type": "number", "description": "Seconds of the service."},
         unix_ms={"type": "integer"},
-        speed={"type": "number"},
-        is_manual={"type": "boolean"},
+        speed={"type": "number", "description": "0 while time stands still."},
     )
 
 
 def _clock_change() -> Json:
-    changes: dict[str, Json] = {
-        "advance": {"type": "number", "minimum": 0},
-        "speed": {"type": "number", "exclusiveMinimum": 0},
-        "is_manual": {"type": "boolean"},
-    }
     return {
-        "oneOf": [
-            object_of(**{name: change}) | {"additionalProperties": False}
-            for name, change in changes.items()
-        ]
+        "type": "object",
+        "properties": {
+            "speed": {"type": "number", "minimum": 0, "maximum": _MOST_SECONDS},
+            "advance": {"type": "number", "minimum": 0, "maximum": _MOST_SECONDS},
+        },
+        "minProperties": 1,
+        "additionalProperties": False,
     }
 
 
@@ -168,16 +183,16 @@ def _models() -> Json:
 
 
 def _faults() -> Json:
-    fault = object_of(
-        id={"type": "integer"},
-        is_on={"type": "boolean"},
-        hits={"type": "integer"},
-        rule=_ANYTHING,
-    )
-    return object_of(faults=list_of(fault))
+    return object_of(faults=list_of(_fault()))
 
 
-def _rule() -> Json:
+def _fault() -> Json:
+    whole: Json = {"type": "integer"}
+    return object_of(id=whole, is_on={"type": "boolean"}, hits=whole, rule=ref("Fault"))
+
+
+def fault_rule() -> Json:
+    """Return the schema of one rule, from the class itself and what it insists on."""
     hints = get_type_hints(Fault)
     needed = [
         each.name
@@ -185,31 +200,47 @@ def _rule() -> Json:
         if each.default is MISSING and each.default_factory is MISSING
     ]
     return {
-        "title": "Fault",
         "type": "object",
-        "properties": {each.name: _of_type(hints[each.name]) for each in fields(Fault)},
+        "properties": {
+            name: _of_type(hint) | _BOUNDS.get(name, {}) for name, hint in hints.items()
+        },
         "required": needed,
         "additionalProperties": False,
+        "anyOf": [_where(action) for action in APPLIES],
     }
 
 
-_SIMPLE: dict[object, Json] = {
-    str: {"type": "string"},
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    NoneType: {"type": "null"},
+def _where(action: str) -> Json:
+    """Return where this action means something; without one, it is "answer"."""
+    choice: Json = {"action": {"const": action}, "endpoint": {"enum": sorted(APPLIES[action])}}
+    return {"properties": choice, "required": [] if action == Fault.action else ["action"]}
+
+
+_BOUNDS: dict[str, Json] = {
+    "status": {"minimum": 100, "maximum": 599},
+    "delay": {"minimum": 0},
+    "nth": {"minimum": 1},
+    "count": {"minimum": 1},
+    "probability": {"minimum": 0, "maximum": 1},
+}
+_NAMES: dict[object, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    NoneType: "null",
 }
 
 
 def _of_type(hint: Any) -> Json:
-    """Return the schema of a type that a rule's field has."""
+    """Return the schema of what a member of a rule holds."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return {"enum": [*arguments]}
-    if origin in {Union, UnionType}:
+        return {"type": "string", "enum": [*arguments]}
+    if origin is UnionType:
         # Bytes are for rules in Python; JSON has text.
-        return {"anyOf": [_of_type(each) for each in arguments if each is not bytes]}
+        return {"type": [_NAMES[each] for each in arguments if each is not bytes]}
     if origin is Mapping:
-        raise NotImplementedError
-    return _SIMPLE[hint]
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+    if origin is tuple:
+        return list_of({"type": "string"})
+    return {"type": _NAMES[hint]}

@@ -23,6 +23,9 @@ class Breach(NamedTuple):
 
 Schema = dict[str, object]
 
+NOT_BLANK = r"[^\s\x1c-\x1f\x85\ufeff]"
+"""Matches a character that is no space, to Python and to the ECMAScript of JSON Schema alike."""
+
 
 class Rule(Protocol):
     """Something a value can break."""
@@ -32,6 +35,11 @@ class Rule(Protocol):
 
     def schema(self) -> Schema:
         """Return the rule as JSON Schema."""
+
+
+def is_blank(text: str) -> bool:
+    """Return whether there is nothing but spaces in `text`."""
+    return re.search(NOT_BLANK, text) is None
 
 
 def _limit(text: str, upstream: bool) -> Breach:
@@ -218,7 +226,6 @@ class Texts:
         return _limited(schema, {"maxItems": self.most}, inferred=True)
 
 
-NOT_BLANK = r"\S"
 _TYPES = "([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])"
 # JSON Schema has no flag for upper and lower case, so both are spelt out.
 _BY_SUFFIX = (
@@ -255,7 +262,7 @@ class Images:
     def _fits(self, item: object) -> bool:
         if not isinstance(item, str):
             return False
-        return bool(re.fullmatch(_BY_SUFFIX, item) if self.by_suffix else item.strip())
+        return bool(re.fullmatch(_BY_SUFFIX, item)) if self.by_suffix else not is_blank(item)
 
     def schema(self) -> Schema:
         """Return the rule as JSON Schema."""
