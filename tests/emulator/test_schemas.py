@@ -1,4 +1,4 @@
-"""The schemas of the inputs: they say what the checker does, and claim no more than is documented."""
+"""The schemas of the inputs say what the checker does, and claim no more than is documented."""
 
 from __future__ import annotations
 
