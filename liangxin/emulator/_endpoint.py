@@ -116,13 +116,17 @@ class Endpoint:
             await hang_up(receive, after_sending=True)
             return
         if answer.delivery == "drip":
-            size = max(1, math.ceil(len(body) / _DROPS))
-            for first in range(0, len(body), size):
-                piece = body[first : first + size]
+            pieces = _pieces(body)
+            for piece in pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                await self._pause(answer.delay / _DROPS, receive)
+                await self._pause(answer.delay / len(pieces), receive)
             body = b""
         await send({"type": "http.response.body", "body": body})
+
+
+def _pieces(body: bytes) -> list[bytes]:
+    size = max(1, math.ceil(len(body) / _DROPS))
+    return [body[first : first + size] for first in range(0, len(body), size)]
 
 
 def _start_of(answer: Answer) -> Message:

@@ -1,7 +1,8 @@
 """
 The fault rules in force: which one hits, how often each did, and rules as documents.
 
-A document is what TOML and JSON have in common: a table of a rule's members, as `Fault` has them.
+A document is what TOML and JSON have in common: a table of a rule's members, as `Fault` has them;
+`count = "all"` stands for None, which TOML has no word for.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from liangxin.emulator._books import key_name
 from liangxin.emulator._calls import Subject
 from liangxin.emulator._faults import Fault, Target
+
+_ALL = "all"
 
 
 @dataclass(slots=True)
@@ -121,13 +123,15 @@ def read_rules_file(path: Path) -> list[Fault]:
 
 
 def document_of(fault: Fault) -> dict[str, object]:
-    """Return a rule as `read_rules` takes it, without what is as usual; of a key, its hash."""
-    told: dict[str, object] = {}
+    """Return a rule as `read_rules` takes it, without what is as usual."""
+    usual = Fault(fault.endpoint)
+    told: dict[str, object] = {"endpoint": fault.endpoint}
     for member in fields(fault):
         value = getattr(fault, member.name)
-        if value in (None, (), {}) or value == member.default:
-            continue
-        told[member.name] = _plain(member.name, value)
+        if value != getattr(usual, member.name):
+            told[member.name] = list(value) if isinstance(value, tuple) else value
+    if fault.count is None:
+        told["count"] = _ALL
     return told
 
 
@@ -140,20 +144,12 @@ def _read(document: object) -> Fault:
         raise BadRules(f"{unknown[0]} is no member of a rule; these are {', '.join(sorted(known))}")
     if "endpoint" not in document:
         raise BadRules("endpoint is required")
-    members: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in document.items()
-    }
+    members = dict[str, Any](document)
+    if members.get("count") == _ALL:
+        members["count"] = None
+    if isinstance(members.get("urls"), list):
+        members["urls"] = tuple(members["urls"])
     try:
         return Fault(**members)
     except ValueError as error:
         raise BadRules(str(error)) from None
-
-
-def _plain(name: str, value: object) -> object:
-    if name == "key":
-        return key_name(str(value))
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value

@@ -83,7 +83,7 @@ class Fault:
     - "withhold": the connection goes down instead of an answer;
     - "replace": the answer gives way to `status` (200), `envelope` or `body`;
     - "cut": the connection goes down in the middle of the answer's body;
-    - "drip": the answer's body comes in sixteen pieces, spread over `delay`;
+    - "drip": the answer's body comes in up to sixteen pieces, spread over `delay`;
     - "garbage": bytes that are no JSON, under the answer's status;
     - "null_task_id", "wrong_task_id": the answer names no task, or another;
     - "lost": recordInfo denies the task from then on (create), or this once (look);
@@ -104,7 +104,7 @@ class Fault:
     status: int | None = None
     envelope: Envelope = "market"
     message: str = "emulated fault"
-    body: bytes | str | None = None
+    body: str | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     fail_code: str = "500"
@@ -122,13 +122,18 @@ class Fault:
         for name, (fits, words) in _CHECKS.items():
             value = getattr(self, name)
             if not fits(value):
-                raise ValueError(f"{name} must be {words}, not {value!r}")
+                raise ValueError(f"{name} must be {words}, not {value!r:.60}")
         if self.endpoint not in APPLIES[self.action]:
             allowed = [action for action, targets in APPLIES.items() if self.endpoint in targets]
             raise ValueError(
                 f"action {self.action!r} means nothing for {self.endpoint!r}; "
                 f"there, it is one of {', '.join(allowed)}"
             )
+        # In one form whichever it was given in, and without the key itself.
+        if isinstance(self.body, bytes):
+            object.__setattr__(self, "body", self.body.decode("utf-8", "surrogateescape"))
+        if self.key is not None:
+            object.__setattr__(self, "key", key_name(self.key))
 
     def concerns(self, subject: Subject) -> bool:
         """Return whether `subject` meets the conditions, counting aside."""
@@ -136,7 +141,7 @@ class Fault:
             (self.model is None or self.model == subject.model)
             and (self.task_id is None or self.task_id == subject.task_id)
             and (self.prompt is None or self.prompt in subject.prompt)
-            and (self.key is None or key_name(self.key) == subject.key_hash)
+            and (self.key is None or self.key == subject.key_hash)
         )
 
     @property
@@ -288,6 +293,6 @@ _CHECKS: Mapping[str, _Check] = {
     "task_id": _TEXT_OR_NONE,
     "key": _TEXT_OR_NONE,
     "nth": _number(1, math.inf, "a whole number from 1", whole=True),
-    "count": _number(1, math.inf, "a whole number from 1, or nothing", whole=True, or_none=True),
+    "count": _number(1, math.inf, "a whole number from 1, or all", whole=True, or_none=True),
     "probability": _number(0, 1, "a number from 0 to 1"),
 }

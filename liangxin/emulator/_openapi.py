@@ -112,7 +112,7 @@ def _callback() -> Json:
 def _result() -> Json:
     file: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
     kinds = {kind: {"schema": file} for kind in ("image/png", "image/jpeg", "video/mp4")}
-    nothing = {kind: {} for kind in kinds}
+    nothing: Json = {kind: {} for kind in kinds}
     return {
         "tags": ["Market"],
         "operationId": "result",

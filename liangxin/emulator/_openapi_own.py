@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from liangxin.emulator._faults import APPLIES, Fault
+from liangxin.emulator._faults import APPLIES, Action, Fault
 from liangxin.emulator._openapi_words import Json, as_json, list_of, object_of, ref
 
 _ANYTHING: Json = {"type": "object"}
@@ -210,7 +210,7 @@ def fault_rule() -> Json:
     }
 
 
-def _where(action: str) -> Json:
+def _where(action: Action) -> Json:
     """Return where this action means something; without one, it is "answer"."""
     choice: Json = {"action": {"const": action}, "endpoint": {"enum": sorted(APPLIES[action])}}
     return {"properties": choice, "required": [] if action == Fault.action else ["action"]}
@@ -220,7 +220,7 @@ _BOUNDS: dict[str, Json] = {
     "status": {"minimum": 100, "maximum": 599},
     "delay": {"minimum": 0},
     "nth": {"minimum": 1},
-    "count": {"minimum": 1},
+    "count": {"type": ["integer", "null", "string"], "minimum": 1, "pattern": "^all$"},
     "probability": {"minimum": 0, "maximum": 1},
 }
 _NAMES: dict[object, str] = {

@@ -229,7 +229,7 @@ class Texts:
 _TYPES = "([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])"
 # JSON Schema has no flag for upper and lower case, so both are spelt out.
 _BY_SUFFIX = (
-    rf"^([hH][tT][tT][pP][sS]?://\S+\.{_TYPES}"
+    rf"^([hH][tT][tT][pP][sS]?://{NOT_BLANK}+\.{_TYPES}"
     rf"|[dD][aA][tT][aA]:[iI][mM][aA][gG][eE]/{_TYPES};[bB][aA][sS][eE]64,[A-Za-z0-9+/=_-]+)$"
 )
 

@@ -74,8 +74,8 @@ def _members(rules: ModelRules) -> dict[str, Schema]:
     prompt = rules.prompt.schema()
     if rules.needs_prompt:
         # Pages say "not empty"; that blanks alone are as good as nothing is the emulator's reading.
-        inferred = prompt.pop("x-inferred", [])
-        prompt |= {"pattern": NOT_BLANK, "x-inferred": [*inferred, "pattern"]}
+        limits = {"pattern"} | ({"maxLength"} if "x-inferred" in prompt else set())
+        prompt |= {"pattern": NOT_BLANK, "x-inferred": sorted(limits)}
     members = {"prompt": prompt} | {name: rule.schema() for name, rule in rules.fields.items()}
     for name in rules.pictures if rules.at_most is not None else ():
         if members[name]["type"] == "array":

@@ -7,6 +7,7 @@ What it was started with is not in it: keys, quotas, rates, speed.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,12 +60,13 @@ def read_snapshot(text: str | bytes) -> Snapshot:
     from cattrs import BaseValidationError
 
     try:
-        snapshot = _converter().loads(text, Snapshot)
-    except (BaseValidationError, RecursionError, ArithmeticError) as error:
+        document = json.loads(text)
+        version = document.get("version") if isinstance(document, dict) else None
+        if version == VERSION:
+            return _converter().structure(document, Snapshot)
+    except (BaseValidationError, ValueError, RecursionError) as error:
         raise ValueError(f"this is no snapshot of an emulator: {error}") from error
-    if snapshot.version != VERSION:
-        raise ValueError(f"this snapshot is of version {snapshot.version}, not {VERSION}")
-    return snapshot
+    raise ValueError(f"a snapshot of an emulator has version {VERSION}, not {version!r:.60}")
 
 
 @functools.cache
@@ -76,5 +78,7 @@ def _converter() -> JsonConverter:
     converter.register_structure_hook(MarketModel, lambda slug, _: CATALOGUE[slug])
     converter.register_unstructure_hook(Fault, document_of)
     converter.register_structure_hook(Fault, lambda document, _: read_rules(document)[0])
-    converter.register_structure_hook(Mapping[str, object], lambda members, _: dict(members))
+    converter.register_structure_hook_func(
+        lambda kind: kind == Mapping[str, object], lambda members, _: dict(members)
+    )
     return converter

@@ -241,3 +241,31 @@ async def test_a_share_of_the_callbacks_is_lost_the_same_ones_with_the_same_seed
     emulator.reset()
     assert await delivered(emulator) == first
     assert 260 <= sum(first) <= 300
+
+
+async def test_a_forged_callback_comes_first_and_is_full_of_lies(
+    service: Callable[[Receiver], Emulator], clock: HandClock
+) -> None:
+    receiver = Receiver()
+    emulator = service(receiver)
+    emulator.add_fault(Fault("callback", "forged", urls=("https://mallory.example/a.png",)))
+    task_id = await ordered(emulator, "!fail:no")
+    await emulator.deliver_callbacks()
+    (forged,) = (json.loads(body)["data"] for body in receiver.got)
+    assert (forged["taskId"], forged["state"]) == (task_id, "success")
+    assert "mallory.example" in forged["resultJson"]
+    clock.now = 100
+    await emulator.deliver_callbacks()
+    assert json.loads(receiver.got[1])["data"]["state"] == "fail"
+
+
+async def test_the_magic_prompt_no_callback_calls_nobody(
+    service: Callable[[Receiver], Emulator], clock: HandClock
+) -> None:
+    receiver = Receiver()
+    emulator = service(receiver)
+    await ordered(emulator, "a cat !no-callback")
+    clock.now = 100
+    await emulator.deliver_callbacks()
+    assert not receiver.got
+    assert not emulator.callbacks

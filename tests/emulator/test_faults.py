@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 import pytest
 
@@ -164,6 +166,111 @@ async def test_a_delayed_answer_runs_into_the_time_out_after_the_work_is_done(
     assert len(emulator.charges) == 1
 
 
+async def test_an_answer_that_drips_takes_its_time_and_is_whole_in_the_end() -> None:
+    emulator = Emulator(speed=0)
+    emulator.add_fault(Fault("create", "drip", delay=16))
+    answers: list[httpx.Response] = []
+
+    async def ask() -> None:
+        answers.append(await post(emulator, order()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        while not answers:
+            emulator.advance(0.25)
+            await anyio.wait_all_tasks_blocked()
+    assert 16 <= emulator.now <= 16 + 16 * 0.25
+    assert answers[0].json()["data"]["taskId"] == emulator.charges[0].task_id
+
+
+async def test_a_state_can_go_back_or_be_unheard_of(emulator: Emulator, clock: HandClock) -> None:
+    task_id = await create(emulator, order())
+    emulator.add_fault(Fault("look", "state", nth=2))
+    emulator.add_fault(Fault("look", "state", state="paused", nth=2))
+    clock.now = 100
+    told = [await look(emulator, task_id) for _ in range(4)]
+    assert [record["state"] for record in told] == ["success", "waiting", "paused", "success"]
+    assert [bool(record["resultJson"]) for record in told] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(("endpoint", "later"), [("create", True), ("look", False)])
+async def test_results_can_be_said_to_be_elsewhere(
+    emulator: Emulator, clock: HandClock, endpoint: Any, later: bool
+) -> None:
+    hostile = ("http://169.254.169.254/latest", "file:///etc/passwd")
+    emulator.add_fault(Fault(endpoint, "urls", urls=hostile))
+    task_id = await create(emulator, order())
+    clock.now = 100
+    told = [json.loads((await look(emulator, task_id))["resultJson"]) for _ in range(2)]
+    assert told[0] == {"resultUrls": list(hostile)}
+    assert (told[1] == told[0]) is later
+
+
+async def test_a_fault_is_for_one_key_if_it_says_so(emulator: Emulator) -> None:
+    emulator.add_fault(Fault("create", status=503, key="sk-one", count=None))
+    assert (await post(emulator, order())).status_code == 200
+    assert (await post(emulator, order(), "sk-one")).status_code == 503
+
+
+def test_a_rule_keeps_no_key() -> None:
+    fault = Fault("create", key="sk-one")
+    assert "sk-one" not in repr(fault)
+    assert fault == Fault("create", key=str(fault.key))
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"endpoint": "lok"}, "endpoint must be one of create, look, result, callback, not 'lok'"),
+    ({"action": "drop"}, "action must be one of answer, "),
+    ({"action": "twice"}, "'twice' means nothing for 'create'; there, it is one of answer, "),
+    ({"status": 99}, "status must be a whole number from 100 to 599, not 99"),
+    ({"status": 200.0}, "status must be"),
+    ({"status": True}, "status must be"),
+    ({"envelope": "paper"}, "envelope must be one of market, gateway, relay, route, html"),
+    ({"message": None}, "message must be a string"),
+    ({"body": 5}, "body must be a string"),
+    ({"body": "\ud800"}, "body must be a string"),
+    ({"headers": {"a": 1}}, "headers must be a table of strings"),
+    ({"headers": []}, "headers must be a table of strings"),
+    ({"delay": -1}, "delay must be a number of seconds from 0, not -1"),
+    ({"delay": float("nan")}, "delay must be"),
+    ({"fail_code": 500}, "fail_code must be a string"),
+    ({"state": None}, "state must be a string"),
+    ({"urls": "http://a"}, "urls must be a list of strings"),
+    ({"model": 1}, "model must be a string"),
+    ({"prompt": 1}, "prompt must be a string"),
+    ({"task_id": 1}, "task_id must be a string"),
+    ({"key": 1}, "key must be a string"),
+    ({"nth": 0}, "nth must be a whole number from 1, not 0"),
+    ({"count": 0}, "count must be a whole number from 1, or all, not 0"),
+    ({"probability": 1.1}, "probability must be a number from 0 to 1, not 1.1"),
+]
+
+
+@pytest.mark.parametrize(("members", "words"), WRONG)
+def test_a_rule_that_cannot_be_says_what_is_allowed(members: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Fault(**{"endpoint": "create"} | members)
+
+
+async def test_the_magic_prompt_refuse_is_refused_and_costs_nothing(emulator: Emulator) -> None:
+    assert (await post(emulator, order(prompt="a cat !refuse:422"))).status_code == 422
+    assert not emulator.charges
+
+
+async def test_the_magic_prompt_lost_task_is_charged_and_denied(emulator: Emulator) -> None:
+    task_id = await create(emulator, order(prompt="!lost-task"))
+    async with client_of(emulator) as client:
+        reply = await client.get(f"/api/v1/jobs/recordInfo?taskId={task_id}")
+    assert reply.status_code == 404
+    assert len(emulator.charges) == 1
+
+
+async def test_magic_words_can_be_put_together(emulator: Emulator, clock: HandClock) -> None:
+    task_id = await create(emulator, order(prompt="a cat !slow:2.5s !fail:too dark"))
+    clock.now = 2.5
+    assert (await look(emulator, task_id))["failMsg"] == "too dark"
+
+
 async def test_the_magic_prompt_fail_ends_in_failure(emulator: Emulator, clock: HandClock) -> None:
     plain = await create(emulator, order(prompt="a cat !fail"))
     worded = await create(emulator, order(prompt="a cat !fail: too dark\nsecond line"))
@@ -183,7 +290,10 @@ async def test_the_magic_prompt_lost_answer_withholds_the_answer(emulator: Emula
     assert len(emulator.charges) == 1
 
 
-@pytest.mark.parametrize("prompt", ["hey!fail", "!failure", "!slow:", "wow !", "!lost-answers"])
+@pytest.mark.parametrize(
+    "prompt",
+    ["hey!fail", "!failure", "!slow:", "wow !", "!lost-answers", "!refuse:200", "!refuse:4222"],
+)
 async def test_what_only_looks_like_magic_is_a_prompt(
     emulator: Emulator, clock: HandClock, prompt: str
 ) -> None:

@@ -19,6 +19,9 @@ DOCUMENT: dict[str, Any] = document()
 NOT_DESCRIBED = {"/"}
 """For people: the page."""
 
+EVENTS = "/_emulator/events"
+"""Comes with the page."""
+
 
 def parts(value: object) -> Iterator[dict[str, Any]]:
     """Every object in the document."""
@@ -48,7 +51,7 @@ def test_every_schema_is_one() -> None:
 def test_the_addresses_are_those_that_are_served(emulator: Emulator) -> None:
     routes: list[Route] = emulator.app.routes  # type: ignore[attr-defined]  # a starlette router
     served = {route.path.replace(":int", "") for route in routes} - NOT_DESCRIBED
-    assert served == set(DOCUMENT["paths"])
+    assert served | {EVENTS} == set(DOCUMENT["paths"])
 
 
 @pytest.mark.parametrize("slug", CATALOGUE)

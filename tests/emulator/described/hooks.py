@@ -12,7 +12,7 @@ from typing import Any
 import schemathesis
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator,unused-ignore]  # where it is not installed
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     """Write whole numbers without a fraction."""
     return whole(body)
