@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from liangxin.emulator._faults import APPLIES, Action, Fault
+from liangxin.emulator._faults import APPLIES, HEADER_NAME, HEADER_VALUE, Action, Fault
 from liangxin.emulator._openapi_words import Json, as_json, list_of, object_of, ref
 
 _ANYTHING: Json = {"type": "object"}
@@ -240,7 +240,11 @@ def _of_type(hint: Any) -> Json:
         # Bytes are for rules in Python; JSON has text.
         return {"type": [_NAMES[each] for each in arguments if each is not bytes]}
     if origin is Mapping:
-        return {"type": "object", "additionalProperties": {"type": "string"}}
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": HEADER_NAME},
+            "additionalProperties": {"type": "string", "pattern": HEADER_VALUE},
+        }
     if origin is tuple:
         return list_of({"type": "string"})
     return {"type": _NAMES[hint]}

@@ -50,7 +50,7 @@ def test_every_schema_is_one() -> None:
 
 def test_the_addresses_are_those_that_are_served(emulator: Emulator) -> None:
     routes: list[Route] = emulator.app.routes  # type: ignore[attr-defined]  # a starlette router
-    served = {route.path.replace(":int", "") for route in routes} - NOT_DESCRIBED
+    served = {route.path for route in routes} - NOT_DESCRIBED
     assert served | {EVENTS} == set(DOCUMENT["paths"])
 
 
@@ -108,3 +108,24 @@ async def test_an_error_is_in_the_envelope_described(
     emulator: Emulator, body: Any, key: str | None, schema: str
 ) -> None:
     assert is_valid(schema, (await post(emulator, body, key)).json())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "headers", [{"x": "中"}, {"a b": "c"}, {"": "x"}, {"x": "a\r\nb: c"}, {"x": 1}]
+)
+async def test_a_fault_with_headers_that_cannot_be_sent_is_refused(
+    emulator: Emulator, headers: dict[str, Any]
+) -> None:
+    rule = {"endpoint": "look", "headers": headers}
+    async with client_of(emulator) as client:
+        reply = await client.post("/_emulator/faults", json=rule)
+    assert reply.status_code == 400
+    assert not is_valid("Fault", rule)
+
+
+@pytest.mark.anyio
+async def test_a_fault_of_an_endless_number_is_not_there(emulator: Emulator) -> None:
+    async with client_of(emulator) as client:
+        reply = await client.delete(f"/_emulator/faults/{'9' * 5000}")
+    assert reply.status_code == 404
