@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -197,9 +198,44 @@ def test_the_emulator_serves_until_ctrl_c_and_takes_only_the_keys_it_was_given()
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("args", [["--port", "70000"], ["--speed", "0"], ["--speed", "-1"]])
-def test_the_emulator_refuses_settings_that_cannot_be(args: list[str]) -> None:
-    assert CliRunner().invoke(cli, ["emulator", *args]).exit_code == 2
+@pytest.mark.skipif(sys.platform == "win32", reason="stops it with a POSIX signal")
+def test_the_emulator_has_the_faults_the_quota_and_the_rates_it_was_given(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[fault]]\nendpoint = "create"\nstatus = 503\n', "utf-8")
+    args = ["--port", "0", "--speed", "0", "--faults", str(rules), "--quota", "1"]
+    args += ["--rate-limit", "4/10s", "--look-limit", "1/s", "--no-retry-after"]
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "emulator", *args], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[3]
+        with httpx.Client(base_url=url, headers={"Authorization": "Bearer any"}) as client:
+            order = {"model": "z-image", "input": {"prompt": "a poster"}}
+            creates = [client.post("/api/v1/jobs/createTask", json=order) for _ in range(6)]
+            task_id = creates[1].json()["data"]["taskId"]
+            look = f"/api/v1/jobs/recordInfo?taskId={task_id}"
+            looks = [client.get(look) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert [reply.status_code for reply in creates] == [503, 200, 403, 403, 403, 429]
+    assert [reply.status_code for reply in looks] == [200, 429]
+    assert "retry-after" not in creates[-1].headers
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--port", "70000"], "70000"),
+        (["--speed", "-1"], "-1"),
+        (["--rate-limit", "often"], 'a rate is written "20/10s"'),
+        (["--quota", "-5"], "-5"),
+        (["--faults", "/no/such/rules.toml"], "No such file"),
+    ],
+)
+def test_the_emulator_refuses_settings_that_cannot_be(args: list[str], words: str) -> None:
+    done = CliRunner().invoke(cli, ["emulator", *args])
+    assert done.exit_code == 2
+    assert words in done.output
 
 
 def test_a_busy_port_is_a_sentence(server: Emulator) -> None:

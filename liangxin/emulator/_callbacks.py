@@ -13,14 +13,17 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 
 from liangxin.emulator._books import Books, Delivery
 from liangxin.emulator._faultbook import FaultBook
 from liangxin.emulator._tasks import TaskRecord
 from liangxin.emulator._time import Timeline
+
+if TYPE_CHECKING:
+    import httpx
 
 _PAUSES = (2.0, 10.0)
 _TIMEOUT = 10.0
@@ -92,6 +95,8 @@ class Courier:
 
     async def run(self) -> None:
         """Post callbacks as they fall due, until cancelled."""
+        while not self._queue:
+            await self._time.moved()
         limit = anyio.CapacityLimiter(_AT_ONCE)
         async with self._client() as client, anyio.create_task_group() as group:
             while True:
@@ -100,6 +105,8 @@ class Courier:
                 await self._time.moved(self._until_next())
 
     def _client(self) -> httpx.AsyncClient:
+        import httpx  # late, since it is slow, and few emulators call anybody back
+
         return httpx.AsyncClient(transport=self._transport, trust_env=False, timeout=_TIMEOUT)
 
     def _plan(self, due: float, parcel: Parcel) -> None:
@@ -150,6 +157,8 @@ class Courier:
         return None
 
     async def _try(self, client: httpx.AsyncClient, parcel: Parcel) -> Delivery:
+        import httpx
+
         headers = {"Content-Type": "application/json"}
         try:
             reply = await client.post(parcel.url, content=parcel.body, headers=headers)

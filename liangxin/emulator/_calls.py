@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -10,7 +11,7 @@ from starlette.types import Receive, Scope
 from liangxin.emulator._books import RawHeaders, key_hash
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """
     One request.
@@ -37,18 +38,18 @@ class Call:
                 return value.decode("latin-1")
         return None
 
-    @property
+    @functools.cached_property
     def key(self) -> str | None:
         """The Bearer key, if one came."""
         scheme, _, key = (self.header(b"authorization") or "").partition(" ")
         return key.strip() or None if scheme.lower() == "bearer" else None
 
-    @property
+    @functools.cached_property
     def key_hash(self) -> str | None:
         """The Bearer key as the books have it."""
         return None if self.key is None else key_hash(self.key)
 
-    @property
+    @functools.cached_property
     def task_id(self) -> str:
         """The query's `taskId`, or an empty string."""
         query = parse_qs(self.query_string.decode("latin-1"))

@@ -1,13 +1,15 @@
 """
 The 35 models of the Market: their slugs, what they make, what they cost here.
 
-Prices are made up, in credits, and fixed.  A slug that no page of the service states is a guess;
-`source` says which kind: documented, inferred from the naming of its neighbours, or guessed.  To
-the client, such a slug has to be told: `GUESSED_SLUGS` has them by the names of its classes.
+Prices, in credits, and durations are made up, and fixed.  A slug that no page of the service
+states is a guess; `source` says which kind: documented, inferred from the naming of its
+neighbours, or guessed.  To the client, such a slug has to be told: `GUESSED_SLUGS` has them by the
+names of its classes.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +28,15 @@ class MarketModel:
     price: int
     source: Source
 
+    @property
+    def seconds(self) -> float:
+        """How long half of its tasks take at the most: less for what is called fast."""
+        paces = (pace for word, pace in _PACES.items() if word in self.slug)
+        return math.prod(paces, start=_SECONDS[self.kind])
+
+
+_SECONDS = {"image": 12.0, "video": 90.0}
+_PACES = {"fast": 0.5, "flash": 0.7, "lite": 0.7, "turbo": 0.5, "std": 0.8, "ultra": 1.5}
 
 _IMAGE: tuple[tuple[str, str, str, int, Source], ...] = (
     ("seedream-v4-5", "SeedreamV45", "Seedream 4.5", 7, "documented"),

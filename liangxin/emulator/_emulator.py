@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 from starlette.types import ASGIApp
 
 from liangxin.emulator._answers import Envelope
@@ -21,7 +21,6 @@ from liangxin.emulator._books import Books, Charge, Delivery, SeenRequest
 from liangxin.emulator._callbacks import Courier
 from liangxin.emulator._faultbook import FaultBook
 from liangxin.emulator._faults import Fault, Target
-from liangxin.emulator._inprocess import InProcessTransport
 from liangxin.emulator._keys import Keys
 from liangxin.emulator._market import Market
 from liangxin.emulator._results import Gallery
@@ -29,6 +28,9 @@ from liangxin.emulator._server import serve_in_thread
 from liangxin.emulator._snapshot import Snapshot
 from liangxin.emulator._tasks import Durations, DurationSource, TaskRecord
 from liangxin.emulator._time import Timeline
+
+if TYPE_CHECKING:
+    import httpx
 
 IN_PROCESS_URL = "http://127.0.0.1:9"
 
@@ -233,6 +235,8 @@ class Emulator:
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Return an httpx transport that reaches the service within this event loop."""
+        from liangxin.emulator._inprocess import InProcessTransport  # late: httpx is slow
+
         return InProcessTransport(self.app)
 
     @contextlib.contextmanager

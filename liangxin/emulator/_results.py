@@ -17,7 +17,6 @@ from liangxin.emulator._answers import Answer, html_error
 from liangxin.emulator._calls import Call
 from liangxin.emulator._clips import clip_for
 from liangxin.emulator._faults import Fault
-from liangxin.emulator._pictures import paint
 from liangxin.emulator._sizes import result_names
 from liangxin.emulator._tasks import TaskRecord
 from liangxin.emulator._time import Timeline
@@ -93,6 +92,8 @@ class Gallery:
 
 
 def _make(task: TaskRecord, seed: int) -> Result:
+    from liangxin.emulator._pictures import paint  # late, since Pillow is slow to import
+
     content = clip_for(task, seed) if task.kind == "video" else paint(task, seed)
     media_type = _TYPES[result_names(task)[0].rpartition(".")[2]]
     return Result(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')

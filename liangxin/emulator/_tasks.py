@@ -17,7 +17,6 @@ from liangxin.emulator._catalogue import Kind, MarketModel
 # The share of a task's duration at which it leaves each state.
 _LEAVES = (("waiting", 0.05), ("queuing", 0.15), ("generating", 1.0))
 
-_MEDIAN = {"image": 12.0, "video": 90.0}
 _SPREAD = 0.25
 
 Durations = float | Callable[[str], float] | Mapping[str, float]
@@ -92,7 +91,7 @@ class TaskRecord:
 
 class DurationSource:
     """
-    How long each task takes: a seeded log-normal spread around 12 s (image) or 90 s (video).
+    How long each task takes: a seeded log-normal spread around what is usual for its model.
 
     `custom` overrides it with one number for all, a function of the model's slug, or numbers by
     slug or kind.
@@ -108,7 +107,7 @@ class DurationSource:
         if fixed is not None:
             return fixed
         chance = random.Random(f"{self.seed}/{number}/{model.slug}")
-        return chance.lognormvariate(math.log(_MEDIAN[model.kind]), _SPREAD)
+        return chance.lognormvariate(math.log(model.seconds), _SPREAD)
 
     def _fixed(self, model: MarketModel) -> float | None:
         if isinstance(self._custom, Mapping):

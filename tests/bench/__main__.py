@@ -29,6 +29,7 @@ MEASURES = {
     "singles": "us_per_create, us_per_look",
     "rates": "rps_1000_vs_…, cpu_flat",
     "ends": "e2e_…",
+    "emulator": "emulator_…",
 }
 
 

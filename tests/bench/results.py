@@ -68,6 +68,13 @@ TARGETS: dict[str, Target] = {
     "sync_overhead_us": Target("≤", 120, "µs", "a blocking call over the async one"),
     "import_ms": Target("≤", 45, "ms", "import liangxin over an empty process"),
     "ready_ms": Target("≤", 110, "ms", "from nothing to a client ready to send"),
+    "emulator_inside_rps": Target("≥", 3000, "/s", "requests to the emulator in process, one core"),
+    "emulator_server_rps": Target("≥", 1500, "/s", "the same over a socket, its server's core"),
+    "emulator_vs_bare": Target("≥", 0.5, "×", "that over a bare starlette application's"),
+    "emulator_mib_100k": Target(
+        "≤", 300, "MiB", "its whole process with 100,000 tasks in the books"
+    ),
+    "emulator_start_s": Target("≤", 0.7, "s", "from nothing to its greeting"),
     "dependencies": Target("≤", 10, "", "packages installed with the core"),
 }
 
