@@ -164,6 +164,23 @@ def money(session: nox.Session) -> None:
 
 
 @nox.session
+def schemathesis(session: nox.Session) -> None:
+    """The emulator against its own OpenAPI document; `-- --max-examples 5` for a rough look."""
+    _install(session, "described")
+    session.run("pytest", "tests/emulator/described/properties.py")
+    session.run("python", "-m", "tests.emulator.described", *session.posargs)
+
+
+@nox.session
+def foreign(session: nox.Session) -> None:
+    """The emulator under a client that was not written here; needs Node and npm."""
+    if not shutil.which("npm"):
+        session.skip("there is no npm on the PATH")
+    _install(session, "test")
+    session.run("python", "-m", "tests.emulator.foreign_client", session.create_tmp())
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     _install(session, "docs")

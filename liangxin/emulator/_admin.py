@@ -42,22 +42,22 @@ class Admin:
 
     def routes(self) -> list[Route]:
         """Return what is served where."""
-        table: list[tuple[str, str, Handle]] = [
-            ("GET", "ledger", self._books),
-            ("GET", "clock", self._clock),
-            ("POST", "clock", self._move_clock),
-            ("GET", "faults", self._faults),
-            ("POST", "faults", self._add_faults),
-            ("DELETE", "faults", self._drop_faults),
-            ("PATCH", "faults/{id:int}", self._switch_fault),
-            ("DELETE", "faults/{id:int}", self._drop_fault),
-            ("POST", "reset", self._forget),
-            ("GET", "snapshot", self._snapshot),
-            ("POST", "restore", self._restore),
-        ]
+        table: dict[str, dict[str, Handle]] = {
+            "ledger": {"GET": self._books},
+            "clock": {"GET": self._clock, "POST": self._move_clock},
+            "faults": {
+                "GET": self._faults,
+                "POST": self._add_faults,
+                "DELETE": self._drop_faults,
+            },
+            "faults/{id}": {"PATCH": self._switch_fault, "DELETE": self._drop_fault},
+            "reset": {"POST": self._forget},
+            "snapshot": {"GET": self._snapshot},
+            "restore": {"POST": self._restore},
+        }
         return [
-            Route(f"/_emulator/{path}", _told(handle), methods=[method])
-            for method, path, handle in table
+            Route(f"/_emulator/{path}", _told(by_method), methods=[*by_method])
+            for path, by_method in table.items()
         ]
 
     def telling(self) -> dict[str, Callable[[], object]]:
@@ -114,9 +114,10 @@ class Admin:
 
     def _rule(self, request: Request) -> Rule:
         wanted = request.path_params["id"]
-        rule = self._market.faults.find(wanted)
+        is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < 20
+        rule = self._market.faults.find(int(wanted)) if is_number else None
         if rule is None:
-            raise LookupError(f"there is no fault {wanted}")
+            raise LookupError(f"there is no fault {wanted:.60}")
         return rule
 
     # Memory
@@ -136,8 +137,10 @@ class Admin:
         return _Json({"restored": True})
 
 
-def _told(handle: Handle) -> Handle:
+def _told(by_method: dict[str, Handle]) -> Handle:
     async def answer(request: Request) -> Response:
+        # HEAD comes with GET.
+        handle = by_method.get(request.method) or by_method["GET"]
         try:
             return await handle(request)
         except ValueError as error:

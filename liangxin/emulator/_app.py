@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 
 from liangxin.emulator._admin import Admin, Reset, Restore
 from liangxin.emulator._books import Books
+from liangxin.emulator._description import description_routes
 from liangxin.emulator._endpoint import Endpoint
 from liangxin.emulator._market import Market
 from liangxin.emulator._page import page_routes
@@ -62,6 +63,7 @@ def build_app(
             endpoint("result", gallery.serve, target="result", subject=market.subject_of_result),
         ),
         *admin.routes(),
+        *description_routes(),
         Route("/_emulator/events", EventStream(market, time, admin.telling()), methods=["GET"]),
         Route("/_emulator/results/{task_id}/{name}", shown),
         *page_routes(),

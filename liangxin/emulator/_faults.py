@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -42,7 +43,7 @@ Action = Literal[
 _ANY: frozenset[Target] = frozenset(get_args(Target))
 _ANSWERED = _ANY - {"callback"}
 _NAMED = _ANY - {"result"}
-_APPLIES: Mapping[Action, frozenset[Target]] = {
+APPLIES: Mapping[Action, frozenset[Target]] = {
     "answer": _ANY,
     "replace": _ANSWERED,
     "drop_before": _ANY,
@@ -123,8 +124,8 @@ class Fault:
             value = getattr(self, name)
             if not fits(value):
                 raise ValueError(f"{name} must be {words}, not {value!r:.60}")
-        if self.endpoint not in _APPLIES[self.action]:
-            allowed = [action for action, targets in _APPLIES.items() if self.endpoint in targets]
+        if self.endpoint not in APPLIES[self.action]:
+            allowed = [action for action, targets in APPLIES.items() if self.endpoint in targets]
             raise ValueError(
                 f"action {self.action!r} means nothing for {self.endpoint!r}; "
                 f"there, it is one of {', '.join(allowed)}"
@@ -266,8 +267,19 @@ def _is_body(value: object) -> bool:
         return False
 
 
+HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+HEADER_VALUE = r"^([!-~\xa0-\xff]([\t -~\xa0-\xff]*[!-~\xa0-\xff])?)?$"
+"""What a server can send; others end the connection without an answer."""
+
+
 def _is_headers(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
+    return isinstance(value, Mapping) and all(
+        _is_text(name)
+        and _is_text(text)
+        and re.fullmatch(HEADER_NAME, name)
+        and re.fullmatch(HEADER_VALUE, text)
+        for name, text in value.items()
+    )
 
 
 def _is_texts(value: object) -> bool:
@@ -283,7 +295,7 @@ _CHECKS: Mapping[str, _Check] = {
     "envelope": _one_of(get_args(Envelope)),
     "message": _TEXT,
     "body": (_is_body, "a string"),
-    "headers": (_is_headers, "a table of strings"),
+    "headers": (_is_headers, "a table of strings that HTTP can carry"),
     "delay": _number(0, math.inf, "a number of seconds from 0"),
     "fail_code": _TEXT,
     "state": _TEXT,

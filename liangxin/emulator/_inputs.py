@@ -35,7 +35,7 @@ _FLAG = Flag()
 _SEED = Number(0, 2**32 - 1, upstream=True)
 _PROMPT = Text(1, 4096, upstream=True)
 _OPEN_PROMPT = Text(1)
-_EIGHT_RATIOS = Choice((*RATIO_NAMES.values(), *RATIO_NAMES))
+_EIGHT_RATIOS = Choice((*RATIO_NAMES.values(), *RATIO_NAMES), unlisted=True)
 
 
 def _seedream() -> dict[str, Rule]:
@@ -53,7 +53,7 @@ def _nano_banana(**more: Rule) -> ModelRules:
     pictures = ("image_input", "reference_images")
     ratios = ("1:1", "2:3", "3:2", "4:3", "3:4", "5:4", "4:5", "16:9", "9:16", "21:9")
     fields: dict[str, Rule] = {
-        "aspect_ratio": Choice((*ratios, *RATIO_NAMES)),
+        "aspect_ratio": Choice((*ratios, *RATIO_NAMES), unlisted=True),
         "resolution": Choice(("1K", "2K", "4K", "low", "medium", "high")),
         "output_format": Choice(("png",)),
         **{name: Images(by_suffix=True) for name in pictures},
@@ -71,7 +71,7 @@ def _imagen() -> ModelRules:
             "aspect_ratio": Choice((*names, *(RATIO_NAMES[name] for name in names))),
             "person_generation": Choice(("dont_allow", "allow_adult", "allow_all")),
             "safety_settings": Choice(safety),
-            "seed": Number(1, 2**32 - 1),
+            "seed": Number(1, 2**32 - 1, upstream_high=True),
             "enhance_prompt": _FLAG,
             "language": Choice(("auto", "en", "zh", "zh-CN", "hi", "ja", "ko", "pt", "es")),
             "output_format": Choice(("png", "jpeg", "jpg", "image/png", "image/jpeg")),
@@ -398,3 +398,21 @@ RULES = {
     "runway-gen4-turbo": _runway_turbo(),
     "runway-act-two": _runway_act_two(),
 }
+
+WITH_A_TABLE = {
+    "seedream-v4-5",
+    "z-image",
+    "nano-banana-pro",
+    "nano-banana-pro-flash",
+    "imagen4-ultra",
+    "flux-2-pro",
+}
+"""Models whose page has its table of members, with limits."""
+
+WITH_A_PROMPT = {
+    "seedream-v4-5-edit",
+    "seedream-v5-lite",
+    "gemini-2.5-flash-image-preview",
+    "kling-v3-pro",
+}
+"""Models of whose page no more is known than a prompt; of the others, no member is documented."""

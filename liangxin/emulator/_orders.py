@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from liangxin.emulator._answers import Refused, gateway_error, market_error
 from liangxin.emulator._catalogue import CATALOGUE, MarketModel
 from liangxin.emulator._inputs import RULES
-from liangxin.emulator._rules import Breach, ModelRules
+from liangxin.emulator._rules import Breach, ModelRules, is_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ def _insist(name: str, breach: Breach | None) -> None:
 
 def _check_prompt(rules: ModelRules, members: dict[str, object]) -> None:
     prompt = members.get("prompt")
-    is_blank = prompt is None or (isinstance(prompt, str) and not prompt.strip())
-    if is_blank and rules.needs_prompt:
+    is_missing = prompt is None or (isinstance(prompt, str) and is_blank(prompt))
+    if is_missing and rules.needs_prompt:
         stands_in = rules.instead_of is not None and members.get(rules.instead_of)
         if prompt is None and stands_in:
             return

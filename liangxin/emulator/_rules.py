@@ -2,7 +2,8 @@
 The kinds of rule an input member can be under, each able to say what is wrong with a value.
 
 A rule that the Market states is broken with 400.  One that only its upstream is known to have
-(`upstream=True`) is broken with 422, as the Market reports its upstream's refusals.
+(`upstream=True`) is broken with 422, as the Market reports its upstream's refusals.  Each kind can
+say itself as JSON Schema too, where `x-inferred` names the keywords that no page of the Market has.
 """
 
 from __future__ import annotations
@@ -20,15 +21,34 @@ class Breach(NamedTuple):
     status: int = 400
 
 
+Schema = dict[str, object]
+
+NOT_BLANK = r"[^\s\x1c-\x1f\x85\ufeff]"
+"""Matches a character that is no space, to Python and to the ECMAScript of JSON Schema alike."""
+
+
 class Rule(Protocol):
     """Something a value can break."""
 
     def breach(self, value: object) -> Breach | None:
         """Return what is wrong with `value`, or None."""
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+
+
+def is_blank(text: str) -> bool:
+    """Return whether there is nothing but spaces in `text`."""
+    return re.search(NOT_BLANK, text) is None
+
 
 def _limit(text: str, upstream: bool) -> Breach:
     return Breach(text, 422 if upstream else 400)
+
+
+def _limited(schema: Schema, limits: Schema, inferred: bool) -> Schema:
+    marks: Schema = {"x-inferred": sorted(limits)} if inferred and limits else {}
+    return schema | limits | marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +69,20 @@ class Text:
             return _limit(f"must have at most {self.longest} characters", self.upstream)
         return None
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        shortest: Schema = {"minLength": self.shortest} if self.shortest else {}
+        longest: Schema = {} if self.longest is None else {"maxLength": self.longest}
+        return _limited({"type": "string"} | shortest, longest, self.upstream)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few strings."""
+    """One of a few strings; `unlisted`: no page of the Market lists them all."""
 
     values: tuple[str, ...]
     upstream: bool = False
+    unlisted: bool = False
 
     def breach(self, value: object) -> Breach | None:
         """Return what is wrong with `value`, or None."""
@@ -65,14 +92,24 @@ class Choice:
             return None
         return _limit(f"must be one of {', '.join(self.values)}", self.upstream)
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        values: Schema = {"enum": [*self.values]}
+        return _limited({"type": "string"}, values, self.upstream or self.unlisted)
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number from `low` to `high`; a whole one unless `fractions`."""
+    """
+    A number from `low` to `high`; a whole one unless `fractions`.
+
+    `upstream_high`: only the upper end is known from the upstream alone.
+    """
 
     low: float = -math.inf
     high: float = math.inf
     upstream: bool = False
+    upstream_high: bool = False
     fractions: bool = False
 
     def breach(self, value: object) -> Breach | None:
@@ -82,8 +119,18 @@ class Number:
         if not self.fractions and not isinstance(value, int):
             return Breach("must be an integer")
         if not self.low <= value <= self.high:
-            return _limit(f"must be from {self.low:.10g} to {self.high:.10g}", self.upstream)
+            upstream = self.upstream or (self.upstream_high and value > self.high)
+            return _limit(f"must be from {self.low:.10g} to {self.high:.10g}", upstream)
         return None
+
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        schema: Schema = {"type": "number" if self.fractions else "integer"}
+        low: Schema = {"minimum": self.low} if math.isfinite(self.low) else {}
+        high: Schema = {"maximum": self.high} if math.isfinite(self.high) else {}
+        if self.upstream_high:
+            return _limited(schema | low, high, inferred=True)
+        return _limited(schema, low | high, self.upstream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +147,10 @@ class Seconds:
             return None
         return Breach(f"must be one of {', '.join(map(str, self.values))}", 422)
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        return _limited({"type": "integer"}, {"enum": [*self.values]}, inferred=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -109,6 +160,10 @@ class Flag:
         """Return what is wrong with `value`, or None."""
         return None if isinstance(value, bool) else Breach("must be a boolean")
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        return {"type": "boolean"}
+
 
 @dataclass(frozen=True, slots=True)
 class Object:
@@ -117,6 +172,10 @@ class Object:
     def breach(self, value: object) -> Breach | None:
         """Return what is wrong with `value`, or None."""
         return None if isinstance(value, dict) else Breach("must be an object")
+
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        return {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +197,14 @@ class Objects:
             return Breach(f"must last at most {self.seconds} seconds in all", 422)
         return None
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        schema: Schema = {"type": "array", "items": {"type": "object"}}
+        if self.seconds is not None:
+            schema["description"] = f"Their durations are at most {self.seconds} seconds in all."
+        most: Schema = {} if self.most is None else {"maxItems": self.most}
+        return _limited(schema, most, inferred=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -153,9 +220,18 @@ class Texts:
             Breach(f"must have at most {self.most} items", 422) if len(value) > self.most else None
         )
 
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        schema: Schema = {"type": "array", "items": {"type": "string"}}
+        return _limited(schema, {"maxItems": self.most}, inferred=True)
 
-_SUFFIX = re.compile(r"https?://[^\s]+\.(png|jpe?g|webp)", re.IGNORECASE)
-_DATA_URI = re.compile(r"data:image/(png|jpe?g|webp);base64,[A-Za-z0-9+/=_-]+", re.IGNORECASE)
+
+_TYPES = "([pP][nN][gG]|[jJ][pP][eE]?[gG]|[wW][eE][bB][pP])"
+# JSON Schema has no flag for upper and lower case, so both are spelt out.
+_BY_SUFFIX = (
+    rf"^([hH][tT][tT][pP][sS]?://{NOT_BLANK}+\.{_TYPES}"
+    rf"|[dD][aA][tT][aA]:[iI][mM][aA][gG][eE]/{_TYPES};[bB][aA][sS][eE]64,[A-Za-z0-9+/=_-]+)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +260,17 @@ class Images:
         return Breach(f"must hold {self.of} URLs")
 
     def _fits(self, item: object) -> bool:
-        if not isinstance(item, str) or not item.strip():
+        if not isinstance(item, str):
             return False
-        if not self.by_suffix:
-            return True
-        return bool(_SUFFIX.fullmatch(item) or _DATA_URI.fullmatch(item))
+        return bool(re.fullmatch(_BY_SUFFIX, item)) if self.by_suffix else not is_blank(item)
+
+    def schema(self) -> Schema:
+        """Return the rule as JSON Schema."""
+        pattern = _BY_SUFFIX if self.by_suffix else NOT_BLANK
+        one: Schema = {"type": "string", "pattern": pattern}
+        if self.single:
+            return one | {"description": f"URL of one {self.of}."}
+        return {"type": "array", "items": one, "description": f"{self.of.capitalize()} URLs."}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from hypothesis import given
 
 from liangxin.emulator import BadRules, Fault, read_rules, read_rules_file
 from liangxin.emulator._faultbook import document_of
+from liangxin.emulator._faults import HEADER_NAME, HEADER_VALUE
 
 TOML = """
 # the answer to every third create is lost
@@ -76,7 +77,11 @@ FAULTS = st.builds(
     st.sampled_from(["answer", "replace", "cut", "state", "urls", "delay"]),
     status=st.none() | st.integers(100, 599),
     body=st.none() | st.binary(max_size=8) | st.text("a\u4f60", max_size=8),
-    headers=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+    headers=st.dictionaries(
+        st.from_regex(HEADER_NAME, fullmatch=True),
+        st.from_regex(HEADER_VALUE, fullmatch=True),
+        max_size=2,
+    ),
     urls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     key=st.none() | st.text(max_size=9),
     count=st.none() | st.integers(1, 9),

@@ -121,6 +121,7 @@ REFUSED = [
     ("gemini-2.5-flash-image-preview", {"reference_images": [PNG] * 4}, 400),
     ("imagen4-ultra", {"aspect_ratio": "21:9"}, 400),
     ("imagen4-ultra", {"seed": 0}, 400),
+    ("imagen4-ultra", {"seed": 2**32}, 422),
     ("imagen4-ultra", {"person_generation": "all"}, 400),
     ("imagen4-fast", {"compression_quality": 0}, 400),
     ("imagen4-fast", {"safety_settings": "none"}, 400),
