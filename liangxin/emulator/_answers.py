@@ -15,6 +15,7 @@ Envelope = Literal["market", "gateway", "relay", "route", "html"]
 Delivery = Literal["send", "drop", "cut", "drip"]
 
 JSON = "application/json"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +99,4 @@ def error(envelope: Envelope, status: int, message: str) -> Answer:
 
 def encode(value: object) -> bytes:
     """Return `value` as compact JSON in UTF-8; a lone surrogate becomes a question mark."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    return _ENCODER.encode(value).encode("utf-8", "replace")

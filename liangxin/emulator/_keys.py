@@ -81,10 +81,9 @@ class Keys:
 
     def admit(self, call: Call, endpoint: str) -> str:
         """Return who asks, or raise `Refused`: 401 without a good key, 429 too often."""
-        key = call.key
-        if key is None:
+        holder = call.key_hash
+        if holder is None:
             raise Refused(gateway_error(401, "no API key provided"))
-        holder = key_hash(key)
         if self._allowed is not None and holder not in self._allowed:
             raise Refused(gateway_error(401, "invalid API key"))
         limit = self._limits.get(endpoint)

@@ -27,7 +27,7 @@ from liangxin.emulator import _tape as tape
 from liangxin.emulator._addresses import MOST_BYTES, app_of, only
 from liangxin.emulator._answers import Answer
 from liangxin.emulator._app import CREATE_PATH, LOOK_PATH
-from liangxin.emulator._books import key_hash, without_credentials
+from liangxin.emulator._books import without_credentials
 from liangxin.emulator._calls import Call
 from liangxin.emulator._redaction import Redaction, callback_origin_in
 from liangxin.emulator._running import Runnable
@@ -157,7 +157,7 @@ class Recorder(Runnable):
             method=call.method,
             path=call.path,
             query=asked.query(call.query_string),
-            key=None if call.key is None else key_hash(call.key),
+            key=call.key_hash,
             request_headers=_recorded(_readable(call.headers), asked),
             request_body=asked.body(call.body, call.header(b"content-encoding")),
         )
