@@ -1,5 +1,6 @@
 """
-Writes the tables of docs/performance.md, between their markers, from latest.json.
+Writes the tables of docs/performance.md, between their markers, from latest.json; and that of
+docs/emulator.md from emulator.json, which `python -m tests.bench emulator --out FILE` writes.
 
     python -m tests.bench.page
 """
@@ -14,12 +15,15 @@ from typing import Any
 from tests.bench.results import LATEST
 
 PAGE = Path("docs/performance.md")
+EMULATOR = Path("docs/emulator.md")
 
 
 def main() -> None:
     """Replace what stands between each pair of markers."""
     run = json.loads(LATEST.read_text(encoding="utf-8"))
     splice(PAGE, {"targets": _targets(run), "run": _run(run), "ends": _ends(run)})
+    run = json.loads(LATEST.with_name("emulator.json").read_text(encoding="utf-8"))
+    splice(EMULATOR, {"figures": f"{_targets(run)}\n\n{_run(run)}"})
 
 
 def splice(page: Path, tables: dict[str, str]) -> None:
