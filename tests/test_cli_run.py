@@ -287,6 +287,13 @@ def test_models_options_and_values_complete() -> None:
     assert completed("run", "unheard-of", "--as") == []
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_asks_the_program_what_completes(shell: str) -> None:
+    done = command("completion", shell)
+    assert done.exit_code == 0
+    assert f"_LIANGXIN_COMPLETE={shell}_complete" in done.stdout
+
+
 # --- as processes --------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from liangxin.cli._exits import INTERRUPTED, code_of
 _COMMANDS = (
     "batch",
     "callbacks",
+    "completion",
     "create",
     "demo",
     "download",
