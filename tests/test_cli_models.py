@@ -67,7 +67,7 @@ def test_a_model_is_shown_as_json() -> None:
 
 def test_a_name_that_is_nearly_right_is_told_what_is_near() -> None:
     missed = run("show", "zimage")
-    assert missed.exit_code == 1
+    assert missed.exit_code == 2
     assert "there is no model 'zimage' (did you mean z-image or ZImage?)" in missed.output
     assert "there is no model 'veo-9'; `liangxin models` lists them" in run("show", "veo-9").output
 

@@ -14,8 +14,23 @@ import click
 
 from liangxin._errors import LiangxinError
 from liangxin._version import __version__
+from liangxin.cli._exits import INTERRUPTED, code_of
 
-_COMMANDS = ("batch", "callbacks", "demo", "emulator", "ledger", "models", "sheet")
+_COMMANDS = (
+    "batch",
+    "callbacks",
+    "completion",
+    "create",
+    "demo",
+    "download",
+    "emulator",
+    "get",
+    "ledger",
+    "models",
+    "run",
+    "sheet",
+    "wait",
+)
 
 _EXTRA_OF = {
     "rich": "cli",
@@ -30,7 +45,7 @@ _EXTRA_OF = {
 class Interrupted(click.ClickException):
     """Ctrl-C, with a sentence about what it leaves behind."""
 
-    exit_code = 130
+    exit_code = INTERRUPTED
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"\nStopped: {self.format_message()}", file=file, err=file is None)
@@ -57,7 +72,8 @@ class _Cli(click.Group):
         except LiangxinError as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(str(error)) from error
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(code_of(error))
         except ImportError as error:
             extra = _missing_extra(error)
             if extra is None or ctx.params["debug"]:

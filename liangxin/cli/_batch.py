@@ -24,12 +24,15 @@ from liangxin import AsyncClient, Forbidden, InputError, Outcome, Unauthorized
 from liangxin._text import printable
 from liangxin.batch import BatchReport, RequestFile, line_of, read
 from liangxin.cli._callbacks import receiving
+from liangxin.cli._exits import AUTH, INTERRUPTED, OK, SOME, USAGE
+from liangxin.cli._fields import pairs
+from liangxin.cli._live import drawn
+from liangxin.cli._service import say
 from liangxin.cli._signals import interruptible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-OK, USAGE, SOME, AUTH, INTERRUPTED = 0, 2, 3, 4, 130
 SHOWN = 10
 """How many doubts are listed by name."""
 PLAIN_EVERY = 10.0
@@ -64,7 +67,7 @@ def perform(
         requests = read(
             file,
             model=model,
-            defaults=_defaults(fields),
+            defaults=pairs(fields, "--set"),
             format=read_as,
             skip_bad_lines=skip_bad_lines,
         )
@@ -94,19 +97,6 @@ def perform(
     run.show(ledger)
     run.conclude()
     return run.exit_code
-
-
-def _defaults(fields: tuple[str, ...]) -> dict[str, object]:
-    defaults: dict[str, object] = {}
-    for each in fields:
-        name, equals, value = each.partition("=")
-        if not name or not equals:
-            raise click.UsageError(f"--set takes FIELD=VALUE, not {printable(each)!r}")
-        try:
-            defaults[name] = json.loads(value)
-        except ValueError:
-            defaults[name] = value
-    return defaults
 
 
 def _checked(requests: RequestFile, form: str) -> int:
@@ -164,10 +154,10 @@ class _Run:
 
     def _interrupt(self, work: anyio.CancelScope) -> None:
         if self.is_interrupted:
-            _say(f"\nStopped at once; the ledger has what is paid. To go on: {_again()}")
+            say(f"\nStopped at once; the ledger has what is paid. To go on: {_again()}")
             os._exit(INTERRUPTED)
         self.is_interrupted = True
-        _say(
+        say(
             "\nStopping: nothing more is created, and the answers to what has left are "
             "put on record. Ctrl-C again stops at once."
         )
@@ -195,7 +185,7 @@ class _Run:
         try:
             self.page = liangxin.contact_sheet(self.out, ledger=ledger)
         except (liangxin.LiangxinError, OSError) as error:  # what was paid for is safe all the same
-            _say(f"The contact sheet could not be written: {printable(error, 300)}")
+            say(f"The contact sheet could not be written: {printable(error, 300)}")
 
     def conclude(self) -> None:
         """The last word."""
@@ -204,7 +194,7 @@ class _Run:
         elif self.form in ("auto", "human"):
             print("\n".join(self._summary()))
         if self.form != "quiet" and (self.is_interrupted or not self.report.ok):
-            _say(f"To go on: {_again()}")
+            say(f"To go on: {_again()}")
 
     def _summary(self) -> Iterator[str]:
         report = self.report
@@ -247,10 +237,6 @@ def _as_json(report: BatchReport) -> dict[str, object]:
     return {name: getattr(report, name) for name in names} | {"ok": report.ok}
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _again() -> str:
     return shlex.join(["liangxin", *sys.argv[1:]])
 
@@ -265,14 +251,9 @@ def _progress(run: _Run) -> Iterator[None]:
         yield
         return
     from rich.console import Console
-    from rich.live import Live
 
     console = Console(stderr=True)
-    if not console.is_terminal:
-        with _PlainLines(run):
-            yield
-        return
-    with Live(_Bar(run), console=console, refresh_per_second=4, transient=True):
+    with drawn(_Bar(run), console) if console.is_terminal else _PlainLines(run):
         yield
 
 
@@ -296,7 +277,7 @@ class _PlainLines:
     def _tell(self) -> None:
         pace = _Pace(self._run)
         while not self._ended.wait(PLAIN_EVERY):
-            _say(" · ".join(pace.words()))
+            say(" · ".join(pace.words()))
 
 
 class _Pace:

@@ -4,7 +4,6 @@ The work of `liangxin callbacks serve`: a line on standard error for whatever co
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,10 +17,10 @@ from liangxin import AsyncClient, InputError, LiangxinError, Task
 from liangxin._text import printable, quoted
 from liangxin.callbacks import CallbackReceiver
 from liangxin.cli._app import Interrupted
+from liangxin.cli._exits import OK, SOME
+from liangxin.cli._service import say
 from liangxin.cli._signals import interruptible
 from liangxin.ledger import Ledger, LedgerRow, LedgerState
-
-OK, SOME = 0, 3
 
 
 @contextmanager
@@ -46,19 +45,15 @@ def perform(public_url: str, path: Path, *, host: str, port: int, base_url: str 
     """Serve until nothing is open any more; return the exit code."""
     vigil = _Vigil()
     with receiving(public_url, host, port) as receiver:
-        _say(f"Callbacks for {receiver.public_url} are taken on {host}:{port}. Ctrl-C ends it.")
+        say(f"Callbacks for {receiver.public_url} are taken on {host}:{port}. Ctrl-C ends it.")
         try:
             anyio.run(vigil.main, path, receiver, base_url)
         except InputError as error:
             raise click.UsageError(str(error)) from error
     if vigil.is_interrupted:
         raise Interrupted("what was found is in the ledger; the same command goes on.")
-    _say("Nothing is open any more.")
+    say("Nothing is open any more.")
     return SOME if vigil.failures else OK
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @define(eq=False)
@@ -87,9 +82,9 @@ class _Vigil:
         accepted = list(ledger.rows(LedgerState.ACCEPTED))
         doubts = list(ledger.rows(LedgerState.AMBIGUOUS))
         hopeful = [row.key for row in doubts if row.token_sha256 is not None]
-        _say(f"Open: {len(accepted):,} accepted, {len(hopeful):,} in doubt.")
+        say(f"Open: {len(accepted):,} accepted, {len(hopeful):,} in doubt.")
         if len(hopeful) < len(doubts):
-            _say(
+            say(
                 f"{len(doubts) - len(hopeful):,} more in doubt gave no address for a callback: "
                 "settle them with `liangxin ledger attach`, `resend` or `abandon`."
             )
@@ -109,10 +104,10 @@ class _Vigil:
         assert row.task_id is not None
         try:
             await client.wait(Task(id=row.task_id, model=row.model))
-            _say(f"{printable(row.task_id)} ({quoted(row.key)}): succeeded")
+            say(f"{printable(row.task_id)} ({quoted(row.key)}): succeeded")
         except LiangxinError as error:
             self.failures += 1
-            _say(f"{printable(row.task_id)} ({quoted(row.key)}): {error}")
+            say(f"{printable(row.task_id)} ({quoted(row.key)}): {error}")
 
 
 async def _settled(ledger: Ledger, keys: list[str]) -> list[LedgerRow]:

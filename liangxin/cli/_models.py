@@ -39,7 +39,7 @@ def show_all(form: str) -> None:
 
 def show_model(name: str, form: str) -> None:
     """Print what is known of one model."""
-    known = _named(name)
+    known = find_model(name)
     if form == "json":
         _print_json(known.to_json())
         return
@@ -57,16 +57,17 @@ def show_model(name: str, form: str) -> None:
 
 def print_schema(name: str, strict: bool) -> None:
     """Print the JSON Schema of one model's input."""
-    _print_json(json_schema(_named(name).model, strict=strict))
+    _print_json(json_schema(find_model(name).model, strict=strict))
 
 
-def _named(name: str) -> ModelFacts:
-    """The model that is named by its class, or by a slug, be it a guess."""
+def find_model(name: str) -> ModelFacts:
+    """The model that is named by its class, or by a slug, be it a guess or spelt like a module."""
     by_name = {}
     for row in catalogue():
         by_name[row.name] = row
         by_name[row.slug or row.slug_guess or row.name] = row
-    if name not in by_name:
+    found = by_name.get(name) or by_name.get(name.replace("_", "-"))
+    if found is None:
         raise InputError(
             f"there is no model {quoted(name)}{did_you_mean(name, by_name)}; "
             "`liangxin models` lists them",
@@ -74,7 +75,7 @@ def _named(name: str) -> ModelFacts:
             value=name,
             allowed="a slug, or the name of a class of liangxin.models",
         )
-    return by_name[name]
+    return found
 
 
 def _about(known: ModelFacts) -> Iterable[str]:

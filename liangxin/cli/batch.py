@@ -7,7 +7,8 @@ from typing import Literal, get_args
 
 import click
 
-FORMATS = ("auto", "human", "json", "jsonl", "quiet")
+from liangxin.cli._options import FORMATS
+
 ReadAs = Literal["jsonl", "csv", "tsv", "parquet"]
 
 

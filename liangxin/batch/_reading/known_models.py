@@ -130,9 +130,8 @@ def require_known(model: type[CheckedInput], fields: Mapping[str, object]) -> No
     )
 
 
-def typed_input(slug: str, model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInput:
-    """The input, checked by its model; every required field must be there."""
-    require_known(model, fields)
+def require_whole(model: type[CheckedInput], fields: Mapping[str, object]) -> None:
+    """Raise where a field is missing that the model requires."""
     for fact in models.facts(model).values():
         if fact.required and fact.name not in fields:
             raise InputError(
@@ -140,4 +139,10 @@ def typed_input(slug: str, model: type[CheckedInput], fields: dict[str, Any]) ->
                 field=fact.name,
                 allowed=f"a value ({fact.type}): the field is required",
             )
+
+
+def typed_input(slug: str, model: type[CheckedInput], fields: dict[str, Any]) -> CheckedInput:
+    """The input, checked by its model; every required field must be there."""
+    require_known(model, fields)
+    require_whole(model, fields)
     return model(slug=slug, **fields)
