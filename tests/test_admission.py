@@ -142,6 +142,7 @@ async def test_whoever_leaves_the_queue_gives_up_the_turn(
     assert client.unclaimed == ()
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("tells", [True, False], ids=["Retry-After", "bare 429"])
 async def test_in_a_storm_of_refusals_most_of_what_is_allowed_is_used(
     tells: bool, emulator: Emulator, client_of: Clients
@@ -159,6 +160,7 @@ async def test_in_a_storm_of_refusals_most_of_what_is_allowed_is_used(
             assert not [at for at in limited.posts if refused_at < at < until - 0.001]
 
 
+@pytest.mark.campaign
 async def test_the_pace_recovers_when_the_limit_is_lifted(
     emulator: Emulator, client_of: Clients
 ) -> None:

@@ -219,14 +219,14 @@ async def test_an_iterable_of_any_kind_is_drawn_when_there_is_room(
 ) -> None:
     drawn = 0
 
-    def endless() -> Iterator[tuple[str, RawInput]]:
+    def many() -> Iterator[tuple[str, RawInput]]:
         nonlocal drawn
-        for each in posters(1_000_000):
+        for each in posters(1_000):
             drawn += 1
             yield each
 
     async with client_of(ledger=ledger) as client:
-        async with client.batch(endless(), max_in_flight=5) as outcomes:
+        async with client.batch(many(), max_in_flight=5) as outcomes:
             async for _ in outcomes:
                 assert drawn <= len(emulator.charges) + 12
                 if drawn > 30:

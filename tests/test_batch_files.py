@@ -277,6 +277,7 @@ def test_what_has_ended_is_told_while_the_file_is_read_for_the_first_time(tmp_pa
     assert len(told) == 512
 
 
+@pytest.mark.campaign
 def test_a_longer_file_of_what_has_ended_takes_little_more_memory(tmp_path: Path) -> None:
     """Of a line the hashes of its key and input are kept; a request alone is ten times that."""
     peaks = [_peak_of_rerun(tmp_path, count) for count in (1000, 3000)]

@@ -210,6 +210,7 @@ def test_an_id_that_is_repeated_with_its_input_is_counted(lines: Any) -> None:
     assert (checked.ok, checked.total, checked.repeated) == (True, 4, 2)
 
 
+@pytest.mark.campaign
 def test_the_keys_of_a_hundred_thousand_lines_need_little_memory(tmp_path: Path) -> None:
     count = 20_000
     path = tmp_path / "posters.jsonl"

@@ -15,6 +15,8 @@ from liangxin.emulator import Emulator, Fault
 from liangxin.ledger import Ledger, LedgerState
 from tests.test_batch_files import file_of, lines_of
 
+pytestmark = pytest.mark.campaign
+
 MAIN = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "import sys; sys.argv[0] = 'liangxin'; from liangxin.cli import main; main()"

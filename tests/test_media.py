@@ -402,6 +402,7 @@ class Counting(httpx.AsyncBaseTransport):
         return httpx.Response(400, json={"code": 400, "msg": "no"})
 
 
+@pytest.mark.campaign
 @virtual
 async def test_a_hundred_creates_with_one_picture_do_not_hold_a_hundred_of_it(
     client_of: Clients,
@@ -670,6 +671,7 @@ async def test_a_key_with_the_same_picture_from_elsewhere_is_not_paid_again(
     assert (len(emulator.charges), len(shelf.names)) == (1, uploads)
 
 
+@pytest.mark.campaign
 @virtual
 async def test_a_finished_batch_that_is_run_again_uploads_nothing_and_sends_nothing(
     emulator: Emulator, client_of: Clients, ledger: QuickLedger, tmp_path: Path

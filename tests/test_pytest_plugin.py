@@ -19,6 +19,8 @@ import anyio
 import pytest
 from liangxin import AmbiguousCreate, Client, TaskFailed, models
 
+pytestmark = pytest.mark.campaign
+
 FOG = models.ZImage(prompt="a lighthouse in fog")
 """
 

@@ -149,6 +149,7 @@ async def test_each_task_has_the_time_out_for_itself(client_of: Clients) -> None
     assert all(outcome.task is not None and not outcome.task.is_final for outcome in late)
 
 
+@pytest.mark.campaign
 async def test_long_time_outs_do_not_keep_what_has_ended(client_of: Clients) -> None:
     """One task goes on and on, so that its deadline is the next of all."""
     emulator = Emulator(
@@ -263,6 +264,7 @@ async def test_closing_the_client_ends_the_stream_with_errors_not_with_a_hang(
     assert {type(outcome.error) for outcome in rest} <= {liangxin.ClientStateError, type(None)}
 
 
+@pytest.mark.campaign
 async def test_a_thousand_in_flight_need_few_connections(client_of: Clients) -> None:
     emulator = Emulator(seed=1, clock=anyio.current_time, durations=60.0)
     most = 0

@@ -68,6 +68,7 @@ def test_time_jumps_on_no_backend_that_is_not_known() -> None:
         virtual_time("curio")
 
 
+@pytest.mark.campaign
 @pytest.mark.virtual_time
 async def test_two_hundred_tasks_of_ten_minutes_take_ten_minutes_of_nobodys_time() -> None:
     emulator = Emulator(clock=anyio.current_time, durations=600.0)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import jsonschema
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from liangxin.models import configure, facts, json_schema
 from liangxin.models._checks import CheckedInput
 from liangxin.models._rules import AtMostTogether, SecondsTogether
 from tests.models.strategies import each_model, few_examples, inputs, json_values, named
+
+pytestmark = pytest.mark.campaign
 
 anything = (
     st.none()
