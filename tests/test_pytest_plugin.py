@@ -12,14 +12,13 @@ from typing import Protocol
 import pytest
 
 pytest_plugins = "pytester"
+pytestmark = pytest.mark.campaign
 
 PAGE = Path(__file__).parents[1] / "docs" / "testing.md"
 HEADER = """
 import anyio
 import pytest
 from liangxin import AmbiguousCreate, Client, TaskFailed, models
-
-pytestmark = pytest.mark.campaign
 
 FOG = models.ZImage(prompt="a lighthouse in fog")
 """

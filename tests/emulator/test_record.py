@@ -59,7 +59,7 @@ async def test_an_exchange_is_passed_on_and_written_down(
     recorder: Recorder, served: Emulator, tape: Path, clock: HandClock
 ) -> None:
     async with client_of(recorder) as client:
-        created = await client.post(CREATE, json=order())
+        created = await client.post(CREATE, content=json.dumps(order(), separators=(",", ":")))
         task_id = created.json()["data"]["taskId"]
         clock.now = 42.5
         looked = await client.get(LOOK, params={"taskId": task_id})
@@ -433,9 +433,9 @@ async def test_a_prefix_of_the_service_is_kept(tape: Path) -> None:
     with serving(answer) as server:
         recorder = Recorder(f"http://127.0.0.1:{server.port}/market/", tape)
         async with client_of(recorder) as client:
-            await client.get(LOOK, params={"taskId": "a b"})
+            await client.get(LOOK, params={"taskId": "a-b"})
         head = server.requests[0].split(b"\r\n")[0]
-    assert head == f"GET /market{LOOK}?taskId=a+b HTTP/1.1".encode()
+    assert head == f"GET /market{LOOK}?taskId=a-b HTTP/1.1".encode()
 
 
 @pytest.fixture
