@@ -369,4 +369,4 @@ def test_the_command_writes_the_page_and_says_where(tmp_path: Path) -> None:
     assert (done.exit_code, done.output) == (0, f"{tmp_path / 'index.html'}\n")
     (tmp_path / "index.html").write_text("mine", encoding="utf-8")
     done = CliRunner().invoke(cli, ["sheet", str(tmp_path)])
-    assert (done.exit_code, "stays as it is" in done.output) == (1, True)
+    assert (done.exit_code, "stays as it is" in done.output) == (2, True)
