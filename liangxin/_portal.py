@@ -62,6 +62,7 @@ class Portal:
         self._ended = threading.Event()
         self._entering: set[object] = set()
         self._closed = False
+        self._has_lived = False
         self._failure: BaseException | None = None
 
     # --- the shapes that the generated client uses -------------------------------------------
@@ -195,10 +196,12 @@ class Portal:
                 raise ClientStateError(CLOSED)
             anyio.run(self._live)
         except BaseException as exc:
-            if self._started.done():
-                self._failure = exc  # raised by close()
-            else:
+            if not self._started.done():
                 self._started.set_exception(exc)
+            elif not self._has_lived:
+                self._failure = exc  # raised by close()
+            # Else the client has ended well, and only its loop could not be closed: uvloop's (as a
+            # policy of the process) cannot, over a socket that anyio before 4.16 has lost.
         finally:
             _alive.discard(self)
             self._ended.set()
@@ -223,6 +226,7 @@ class Portal:
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
+        self._has_lived = True
 
     def _stop(self) -> None:
         if self.tell_to_stop():

@@ -395,6 +395,28 @@ def test_closing_inside_the_body_of_run_many_ends_it(options_of: Options, server
     assert len(client.unclaimed) == 1
 
 
+def test_a_loop_that_cannot_be_closed_is_no_error_of_a_client_that_has_ended_well(
+    options_of: Options, server: Emulator
+) -> None:
+    class Stubborn(asyncio.SelectorEventLoop):
+        def close(self) -> None:
+            super().close()
+            raise OSError(16, "Device or resource busy")
+
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self) -> asyncio.AbstractEventLoop:
+            return Stubborn()
+
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(Policy())
+    try:
+        with Client(**options_of) as client:
+            client.create_task(POSTER)
+    finally:
+        asyncio.set_event_loop_policy(before)
+    assert len(server.charges) == 1
+
+
 def test_threads_that_call_and_close_at_once_neither_hang_nor_lose_a_task(
     options_of: Options, server: Emulator
 ) -> None:
