@@ -49,7 +49,9 @@ def _install(session: nox.Session, group: str, *more: str) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, on every supported interpreter there is; but for the campaign."""
     _install(session, "test")
-    session.run("pytest", "-m", "not campaign", *session.posargs)
+    # uvloop on the oldest and the newest of them; asyncio and trio on all.
+    share = ("-k", "not uvloop") if session.python in PYTHONS[1:-1] else ()
+    session.run("pytest", "-m", "not campaign", *share, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -69,7 +71,8 @@ def lowest(session: nox.Session) -> None:
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that
     # nothing is left open is for the newest versions to show.
     leaks = "ignore::pytest.PytestUnraisableExceptionWarning"
-    session.run("pytest", "-W", leaks, "-m", "not campaign", *session.posargs)
+    share = ("-m", "not campaign", "-k", "not uvloop")
+    session.run("pytest", "-W", leaks, *share, *session.posargs)
 
 
 def _lowest(requirement: Requirement) -> str:
