@@ -59,7 +59,8 @@ Site: TypeAlias = Callable[[CallbackReceiver, Options, socket.socket], Serving]
 def under_uvicorn(
     app: Any, listener: socket.socket, http: Literal["h11", "httptools"] = "httptools"
 ) -> Iterator[None]:
-    config = uvicorn.Config(app, http=http, log_level="warning", access_log=False)
+    # "auto" would, before uvicorn 0.36, make uvloop the policy of all tests that come after.
+    config = uvicorn.Config(app, http=http, loop="asyncio", log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
