@@ -40,15 +40,20 @@ def _targets(run: dict[str, Any]) -> str:
     rows = ["| name | value | target | | what |", "|---|---:|---:|---|---|"]
     for name, each in run["results"].items():
         said = "met" if each["met"] else "**missed**"
-        value, target, about = f"{each['value']:.3g}", each["target"], each["about"]
+        value, target, about = _figure(each["value"]), each["target"], each["about"]
         rows.append(f"| `{name}` | {value} | {target} | {said} | {about} |")
     rows += [f"| `{name}` | – | | not measured | {why} |" for name, why in run["absent"].items()]
     return "\n".join(rows)
 
 
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def _run(run: dict[str, Any]) -> str:
     machine = run["machine"]
-    named = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
+    found = {name: each for name, each in run["versions"].items() if each != "not installed"}
+    named = ", ".join(f"{name} {number}" for name, number in found.items())
     computer = f"{machine['cores']} cores ({machine['cpu']}), {machine['system']}"
     lines = [f"{run['date']}, {computer}, {machine['python']}. {named}."]
     if run["quick"]:
