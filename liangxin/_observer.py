@@ -117,7 +117,7 @@ class Observer:
 
     def create_settled(self, creation: Creation, task: Task) -> None:
         """A create was accepted, or has turned out to have been."""
-        now = anyio.current_time()
+        assert creation.started_at is not None
         self._tell(
             TaskCreated(
                 **self._where,
@@ -125,7 +125,7 @@ class Observer:
                 task_id=task.id,
                 model=creation.request.model,
                 attempts=creation.attempt,
-                seconds=now - (now if creation.started_at is None else creation.started_at),
+                seconds=anyio.current_time() - creation.started_at,
             )
         )
 

@@ -219,11 +219,10 @@ class Poller:
     def close(self) -> None:
         """Tell everybody that nobody looks any more."""
         self._closed = True
-        rows = list(self._rows.values())
         if self._observer is not None:
             for task_id in [*self._rows, *self._created]:
                 self._observer.task_left(task_id)
-        for row in rows:
+        for row in list(self._rows.values()):
             self._drop(row)
             row.tell(ClientStateError(f"the client closed while {row.task.id} was waited for"))
 
@@ -349,26 +348,26 @@ class Poller:
         if _goes_back(row.task.state, task.state):
             task = evolve(task, state=row.task.state)
         is_news = not row.looked or task.state is not row.task.state
-        if self._observer is not None and task.state is not row.task.state:
-            self._observe(self._observer, row, task)
+        old, row.task = row.task.state, task
         row.looked = True
-        row.task = task
         if task.is_final:
             self._drop(row)
             self._ended(task)
         else:
             self._again(row)
+        if self._observer is not None and task.state is not old:
+            self._observe(self._observer, row, old)
         if is_news:
             row.tell(task)
 
-    def _observe(self, observer: Observer, row: _Row, task: Task) -> None:
+    def _observe(self, observer: Observer, row: _Row, old: TaskState) -> None:
         """Tell of a new state, which may be the end."""
         age = _known_age(row)
-        observer.state_changed(task, row.task.state, age)
-        if task.is_final:
-            end = None if age is None else _ended_at(task, row, age)
+        observer.state_changed(row.task, old, age)
+        if row.task.is_final:
+            end = None if age is None else _ended_at(row.task, row, age)
             lag = None if age is None or end is None else age - end
-            observer.task_ended(task, seconds=age, lag=lag, looks=row.looks)
+            observer.task_ended(row.task, seconds=age, lag=lag, looks=row.looks)
 
     def _stumble(self, row: _Row, exc: LiangxinError) -> None:
         """Take in an answer that says nothing about the task, or that it is unknown."""

@@ -37,6 +37,7 @@ from liangxin.hooks import (
 from liangxin.ledger import Move
 from tests.conftest import KEY
 from tests.test_batch import QuickLedger
+from tests.test_callbacks import SECONDS, Scene
 
 POSTER = RawInput("z-image", {"prompt": "a lighthouse in fog"})
 SIGNED = "https://example.com/cat.png?X-Amz-Signature=0123abcd"
@@ -277,6 +278,20 @@ async def test_what_is_told_holds_no_secret(
     assert "https://example.com/cat.png?…" in told
     for secret in (KEY, "0123abcd", "lighthouse", "\x1b", "\\x1b"):
         assert secret not in told
+
+
+@pytest.mark.virtual_time
+async def test_a_doubt_that_a_callback_settles_is_told_as_a_task(events: list[Event]) -> None:
+    scene = Scene()
+    scene.emulator.withhold_answer_to_next_create()
+    async with scene.running(hooks=events.append) as client:
+        with pytest.raises(liangxin.AmbiguousCreate) as caught:
+            await client.create_task(POSTER)
+        assert not of_kind(events, TaskCreated)
+        await anyio.sleep(SECONDS + 5)
+    created = only(events, TaskCreated)
+    assert created.ref == caught.value.client_ref
+    assert [charge.task_id for charge in scene.emulator.charges] == [created.task_id]
 
 
 # --- when it is told ------------------------------------------------------------------------
