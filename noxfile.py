@@ -56,8 +56,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def campaign(session: nox.Session) -> None:
-    """The long tests, about the system rather than the interpreter: crashes, power cuts, crowds."""
-    _install(session, "test")
+    """The long tests, about the system rather than the interpreter: crashes, crowds, recipes."""
+    _install(session, "recipes")
     session.run("pytest", "-m", "campaign", *session.posargs)
 
 

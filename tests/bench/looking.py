@@ -74,6 +74,10 @@ def _ours(task: Lognormal, model: DurationModel, k: float) -> Expected:
     return expected(task, lambda age: free.next_delay(age, model))
 
 
+def _fixed(pause: float) -> Callable[[float], float]:
+    return lambda age: pause
+
+
 def _growing(first: float) -> Callable[[float], float]:
     """Pauses that grow: after the n-th, first · (GROWTH^n - 1) / (GROWTH - 1) seconds have gone."""
     return lambda age: first + age * (GROWTH - 1)
@@ -88,7 +92,7 @@ def _trade(task: Lognormal, model: DurationModel) -> dict[str, Any]:
     return {
         "ours": [_row("k", k, _ours(task, model, k)) for k in WEIGHTS],
         "optimum": [_row("k", k, least(task, k, 1.0)) for k in WEIGHTS],
-        "fixed": [_row("pause", each, expected(task, lambda _, p=each: p)) for each in PAUSES],
+        "fixed": [_row("pause", each, expected(task, _fixed(each))) for each in PAUSES],
         "growing": [_row("pause", each, expected(task, _growing(each))) for each in PAUSES],
     }
 
