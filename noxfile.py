@@ -56,8 +56,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def campaign(session: nox.Session) -> None:
-    """The long tests, about the system rather than the interpreter: crashes, power cuts, crowds."""
-    _install(session, "test")
+    """The long tests, about the system rather than the interpreter: crashes, crowds, recipes."""
+    _install(session, "recipes")
     session.run("pytest", "-m", "campaign", *session.posargs)
 
 
@@ -192,7 +192,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Both pages in a real Chromium, and outcomes as tables in pandas and polars."""
+    """Both pages in a real Chromium, and what the docs do with outcomes in pandas and polars."""
     if not _has_chromium(session):
         session.skip("there is no chromium on the PATH: install it, on Debian by `apt-get`")
     _install(session, "browser")
@@ -200,6 +200,7 @@ def browser(session: nox.Session) -> None:
         "tests/test_sheet_in_a_browser.py",
         "tests/emulator/test_page_in_a_browser.py",
         "tests/test_outcomes.py",
+        "tests/docs/test_examples.py::test_the_examples_of_a_page_run[docs/results.md-asyncio]",
     )
     session.run("pytest", "-s", *(session.posargs or files))
 
