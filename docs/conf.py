@@ -25,10 +25,10 @@ myst_enable_extensions = ["colon_fence", "html_image"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-nitpicky = False
+python_maximum_signature_line_length = 100
 llms_txt_description = "The Python SDK for the LiangXin Market of image and video models."
 llms_txt_full_build = True
-llms_txt_suppress_unknown_node_warnings = ["TabLabel"]  # a tab's; its code says which it is
+llms_txt_suppress_unknown_node_warnings = ["label"]  # a tab's; its code says which it is
 
 
 def setup(app: Sphinx) -> None:

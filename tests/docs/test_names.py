@@ -12,6 +12,7 @@ from types import FunctionType, ModuleType
 import pytest
 
 import liangxin
+from liangxin import pytest_plugin
 
 DOCS = Path(__file__).parents[2] / "docs"
 _DIRECTIVE = re.compile(
@@ -84,3 +85,17 @@ def test_no_public_method_is_left_out() -> None:
         if isinstance(documented, type) and ":members:\n" not in options:
             chosen = re.search(r":members: (.+)\n", options)
             assert public_methods(documented) <= set(chosen[1].split(", ") if chosen else ()), name
+
+
+def test_every_fixture_and_marker_is_on_the_page_about_testing() -> None:
+    page = (DOCS / "testing.md").read_text("utf-8")
+    markers = {said.partition("(")[0] for said in pytest_plugin._MARKERS}
+    fixtures = {name for name in vars(pytest_plugin) if name.startswith("liangxin_")}
+    for name in markers | fixtures:
+        assert re.search(rf"\b{name}\b", page), name
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    readme = DOCS.parent / "README.md"
+    links = re.findall(r"\]\(([^)#:]+)\)", readme.read_text("utf-8"))
+    assert [link for link in links if not (readme.parent / link).is_file()] == []
