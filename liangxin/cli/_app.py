@@ -22,6 +22,7 @@ _COMMANDS = (
     "completion",
     "create",
     "demo",
+    "doctor",
     "download",
     "emulator",
     "get",

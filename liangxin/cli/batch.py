@@ -86,6 +86,11 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 )
 @click.option("--base-url", metavar="URL", help="[default: LIANGXIN_BASE_URL]")
 @click.option(
+    "--emulator",
+    is_flag=True,
+    help="Ask the embedded service instead: no key, no cost.  Give it a folder of its own.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
