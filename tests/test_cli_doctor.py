@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -144,7 +145,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_in_openssls_words() ->
 def test_a_certificate_that_is_trusted_says_by_whom_and_how_long(tmp_path: Path) -> None:
     ca = trustme.CA(organization_name="The Fog Company")
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    trusted = {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "LIANGXIN_API_KEY": KEY}
+    trusted: dict[str, Any] = {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "LIANGXIN_API_KEY": KEY}
     with answering(NOT_FOUND, certificate=ca.issue_cert("localhost")) as url:
         code, found = findings("--base-url", url, **trusted)
     assert (code, found["TLS"]["state"]) == (0, "ok")
@@ -157,7 +158,10 @@ def test_a_certificate_that_is_trusted_says_by_whom_and_how_long(tmp_path: Path)
 
 def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with answering(NOT_FOUND, certificate=trustme.CA().issue_cert("localhost")) as url:
-        told = {"SSL_CERT_FILE": str(tmp_path / "none.pem"), "LIANGXIN_API_KEY": KEY}
+        told: dict[str, Any] = {
+            "SSL_CERT_FILE": str(tmp_path / "none.pem"),
+            "LIANGXIN_API_KEY": KEY,
+        }
         code, found = findings("--base-url", url, **told)
     assert (code, found["TLS"]["state"]) == (1, "fails")
     assert "none.pem" in found["TLS"]["found"]
@@ -176,7 +180,7 @@ def test_a_clock_that_is_years_off_is_only_a_warning() -> None:
 
 def test_a_dead_proxy_fails_and_its_password_stays_unseen() -> None:
     proxy = f"http://me:hunter2@127.0.0.1:{free_port()}"
-    told = {"HTTPS_PROXY": proxy, "LIANGXIN_API_KEY": KEY}
+    told: dict[str, Any] = {"HTTPS_PROXY": proxy, "LIANGXIN_API_KEY": KEY}
     code, found = findings("--base-url", "https://market.invalid", **told)
     assert (code, found["proxy"]["state"], found["DNS"]["state"]) == (1, "fails", "warning")
     assert "NO_PROXY" in found["proxy"]["mend"]
@@ -215,7 +219,10 @@ def test_a_proxy_that_refuses_says_so_in_its_own_words() -> None:
         connection.send(b"HTTP/1.1 407 Who\x1b[2J are you\r\n\r\n")
 
     with raw_server.serving(proxy) as served:
-        told = {"HTTPS_PROXY": f"http://127.0.0.1:{served.port}", "LIANGXIN_API_KEY": KEY}
+        told: dict[str, Any] = {
+            "HTTPS_PROXY": f"http://127.0.0.1:{served.port}",
+            "LIANGXIN_API_KEY": KEY,
+        }
         code, found = findings("--base-url", "https://market.invalid", **told)
     assert (code, found["proxy"]["state"], found["TLS"]["state"]) == (1, "ok", "fails")
     assert "407 Who\ufffd[2J are you" in found["TLS"]["found"]

@@ -30,6 +30,7 @@ _COMMANDS = (
     "models",
     "run",
     "sheet",
+    "skill",
     "wait",
 )
 

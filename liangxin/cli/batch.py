@@ -28,7 +28,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
         return int(index), int(count)
 
 
-@click.command()
+@click.command(short_help="Create a file of requests, each once, and save the results.")
 @click.argument("file")
 @click.option(
     "--out",

@@ -17,7 +17,10 @@ _LEDGER = click.Option(
 )
 
 
-@click.command(params=[BASE_URL, EMULATOR, _LEDGER, format_option("human")])
+@click.command(
+    params=[BASE_URL, EMULATOR, _LEDGER, format_option("human")],
+    short_help="Check the key, the network and the ledger.",
+)
 @click.pass_context
 def doctor(ctx: click.Context, /, **given: Any) -> None:
     """

@@ -50,7 +50,7 @@ async def answer(origin: Origin, secret: Secret, key: Finding) -> list[Finding]:
     finally:
         await transport.aclose()
     said = _error_of(reply)
-    service = evolve(_service(said), found=f"HTTP {reply.status} in {since(began)}")
+    service = evolve(_service(said), found=f"answered in {since(began)}, HTTP {reply.status}")
     return [service, _key(said, key), _clock(reply)]
 
 
