@@ -41,7 +41,7 @@ _let_pyenv_find_them()
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its extras and a dependency group."""
     session.install(
-        "-e", ".[demo,objects,otel,parquet]", *nox.project.dependency_groups(PROJECT, group), *more
+        "-e", ".[demo,objects,otel,parquet,show]", *nox.project.dependency_groups(PROJECT, group), *more
     )
 
 
@@ -64,7 +64,7 @@ def campaign(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet"))
+    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet", "show"))
     claimed = [*CORE, *(each for extra in extras for each in extra)]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)
@@ -89,6 +89,7 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     session.run("python", "-m", "liangxin._tools.generate_sync", "--check")
     session.run("python", "-m", "liangxin._tools.generate_models", "--check")
+    session.run("python", "-m", "liangxin._tools.generate_commands", "--check")
 
 
 @nox.session
@@ -101,10 +102,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write liangxin/_sync.py anew from liangxin/_client.py, and docs/models/ from the models."""
+    """Write anew what is made from the source: _sync.py, docs/models/ and docs/commands.md."""
     _install(session, "lint")
     session.run("python", "-m", "liangxin._tools.generate_sync")
     session.run("python", "-m", "liangxin._tools.generate_models")
+    session.run("python", "-m", "liangxin._tools.generate_commands")
 
 
 @nox.session(name="format")

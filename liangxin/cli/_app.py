@@ -22,6 +22,7 @@ _COMMANDS = (
     "completion",
     "create",
     "demo",
+    "doctor",
     "download",
     "emulator",
     "get",
@@ -29,6 +30,7 @@ _COMMANDS = (
     "models",
     "run",
     "sheet",
+    "skill",
     "wait",
 )
 

@@ -27,7 +27,7 @@ from liangxin.cli._callbacks import receiving
 from liangxin.cli._exits import AUTH, INTERRUPTED, OK, SOME, USAGE
 from liangxin.cli._fields import pairs
 from liangxin.cli._live import drawn
-from liangxin.cli._service import say
+from liangxin.cli._service import connection, say
 from liangxin.cli._signals import interruptible
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def perform(
     callback_host: str,
     callback_port: int,
     base_url: str | None,
+    emulator: bool,
     form: str,
 ) -> int:
     """Run the batch, or only check it; return the exit code."""
@@ -87,11 +88,11 @@ def perform(
             "retry_failed": retry_failed,
         }
         with ExitStack() as served:
-            connection: dict[str, Any] = {"base_url": base_url, "rate_limit": rate}
+            told = served.enter_context(connection(base_url, emulator)) | {"rate_limit": rate}
             if callback_url is not None:
                 receiver = receiving(callback_url, callback_host, callback_port)
-                connection["callbacks"] = served.enter_context(receiver)
-            anyio.run(run.main, requests, connection, rules)
+                told["callbacks"] = served.enter_context(receiver)
+            anyio.run(run.main, requests, told, rules)
     except InputError as error:
         raise click.UsageError(str(error)) from error
     run.show(ledger)
@@ -132,21 +133,21 @@ class _Run:
     client: AsyncClient | None = None
 
     async def main(
-        self, requests: RequestFile, connection: dict[str, Any], rules: dict[str, Any]
+        self, requests: RequestFile, told: dict[str, Any], rules: dict[str, Any]
     ) -> None:
         """Run until the end, or until Ctrl-C."""
 
         async def work() -> None:
             with _progress(self):
-                await self._work(requests, connection, rules)
+                await self._work(requests, told, rules)
 
         await interruptible(work, self._interrupt)
 
     async def _work(
-        self, requests: RequestFile, connection: dict[str, Any], rules: dict[str, Any]
+        self, requests: RequestFile, told: dict[str, Any], rules: dict[str, Any]
     ) -> None:
         async with (
-            AsyncClient(**connection) as self.client,
+            AsyncClient(**told) as self.client,
             self.client.batch(requests, report=self.report, **rules) as ended,
         ):
             async for outcome in ended:

@@ -61,4 +61,7 @@ OUT = click.Option(
     help="Where results go; a name that ends as a picture's or a clip's is a file.  "
     "[default: this folder]",
 )
+SHOW = click.Option(
+    ["--show", "shows"], is_flag=True, help="Draw the pictures in the terminal (extra show)."
+)
 TASK_IDS = click.Argument(["task_ids"], nargs=-1, required=True, metavar="TASK_ID...")

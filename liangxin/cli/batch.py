@@ -28,7 +28,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
         return int(index), int(count)
 
 
-@click.command()
+@click.command(short_help="Create a file of requests, each once, and save the results.")
 @click.argument("file")
 @click.option(
     "--out",
@@ -85,6 +85,11 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     help="Port on which callbacks are taken.",
 )
 @click.option("--base-url", metavar="URL", help="[default: LIANGXIN_BASE_URL]")
+@click.option(
+    "--emulator",
+    is_flag=True,
+    help="Ask the embedded service instead: no key, no cost.  Give it a folder of its own.",
+)
 @click.option(
     "--format",
     "form",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.group()
+@click.group(short_help="Take callbacks for a program that has ended.")
 def callbacks() -> None:
     """Take the callbacks of tasks that a program created which has ended."""
 
