@@ -22,6 +22,8 @@ nox.options.sessions = ["lint", "types", "tests", "campaign"]
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 CORE: list[str] = PROJECT["project"]["dependencies"]
+TESTED = ("objects", "otel", "parquet", "show")
+"""The extras that the tests need beside the demo's."""
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 
 
@@ -40,9 +42,8 @@ _let_pyenv_find_them()
 
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its extras and a dependency group."""
-    session.install(
-        "-e", ".[demo,objects,otel,parquet,show]", *nox.project.dependency_groups(PROJECT, group), *more
-    )
+    extras = ",".join(("demo", *TESTED))
+    session.install("-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, group), *more)
 
 
 @nox.session(python=PYTHONS)
@@ -64,7 +65,7 @@ def campaign(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet", "show"))
+    extras = (EXTRAS[name] for name in ("cli", "emulator", *TESTED))
     claimed = [*CORE, *(each for extra in extras for each in extra)]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)

@@ -1,4 +1,4 @@
-"""The pages about the command line: whole, true of the program, and every shell line runs."""
+"""The pages about the command line: whole, and true of the program."""
 
 from __future__ import annotations
 
@@ -66,12 +66,11 @@ def test_the_skill_has_every_model_by_a_name_that_run_takes() -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
-def test_the_shell_lines_run_one_after_the_other(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_shell_lines_of_the_skill_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    blocks = re.findall(r"^```sh\n(.*?)^```", page(), re.M | re.S)
     assert len(blocks) >= 4
     for line in "".join(blocks).replace("\\\n", " ").splitlines():
         if not line.startswith("liangxin "):
