@@ -26,6 +26,7 @@ _COMMANDS = (
     "emulator",
     "get",
     "ledger",
+    "mcp",
     "models",
     "run",
     "sheet",
@@ -35,6 +36,9 @@ _COMMANDS = (
 _EXTRA_OF = {
     "rich": "cli",
     "PIL": "demo",
+    "jsonschema": "mcp",
+    "mcp": "mcp",
+    "mcp_types": "mcp",
     "pyarrow": "parquet",
     "starlette": "demo",
     "uvicorn": "demo",
