@@ -7,13 +7,17 @@ Standard output belongs to the protocol; what is to be said to people goes to st
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import anyio
+import anyio.to_thread
+from attrs import define
+from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from liangxin import AsyncClient, Ledger, models
@@ -40,8 +44,12 @@ def perform(
     models.configure((_emulated() if emulator else {}) | _told(slugs))
     if out is not None:
         checked_place(out, 1)
-    with connection(base_url, emulator) as told:
-        anyio.run(_main, told, ledger, bounds | {"out": out})
+    with connection(base_url, emulator) as told, _ledger(ledger) as store:
+        client = AsyncClient(**told, ledger=store)
+        vigil = _Vigil(client, server(client, store, out=out, **bounds))
+        anyio.run(vigil.main)
+    if vigil.is_interrupted:
+        os._exit(INTERRUPTED)  # a thread still reads standard input, and would be waited for
     return OK
 
 
@@ -55,27 +63,33 @@ def _emulated() -> dict[str, str]:
     return dict(GUESSED_SLUGS)
 
 
-async def _main(told: dict[str, Any], ledger: Path | None, bounds: dict[str, Any]) -> None:
-    is_interrupted = False
+@define(eq=False)
+class _Vigil:
+    """Serves what comes in on standard input."""
 
-    def interrupt(scope: anyio.CancelScope) -> None:
-        nonlocal is_interrupted
-        is_interrupted = True
+    client: AsyncClient
+    tools: Server[Any]
+    is_interrupted: bool = False
+
+    async def main(self) -> None:
+        """Serve until the input ends, or until Ctrl-C."""
+        await interruptible(self._serve, self._interrupt)
+
+    async def _serve(self) -> None:
+        lines = cast("anyio.AsyncFile[str]", _lines())  # all that is asked of the file
+        async with stdio_server(stdin=lines) as (read, write), self.client:
+            await self.tools.run(read, write, self.tools.create_initialization_options())
+
+    def _interrupt(self, scope: anyio.CancelScope) -> None:
+        self.is_interrupted = True
         scope.cancel()
 
-    async def work() -> None:
-        async with stdio_server() as (read, write):
-            try:
-                with _ledger(ledger) as store:
-                    async with AsyncClient(**told, ledger=store) as client:
-                        tools = server(client, store, **bounds)
-                        await tools.run(read, write, tools.create_initialization_options())
-            finally:
-                if is_interrupted:
-                    # All is put away but for a thread that reads standard input, and would go on.
-                    os._exit(INTERRUPTED)
 
-    await interruptible(work, interrupt)
+async def _lines() -> AsyncIterator[str]:
+    """Standard input; whoever is cancelled does not wait for the end of a line."""
+    read = sys.stdin.buffer.readline
+    while line := await anyio.to_thread.run_sync(read, abandon_on_cancel=True):
+        yield line.decode("utf-8", "replace")
 
 
 @contextmanager

@@ -101,7 +101,6 @@ class Call:
         self, model: str, input: Mapping[str, object], key: str | None = None
     ) -> tuple[Task, dict[str, object]]:
         """A task, with what its caller should know."""
-        asked, notes = input_of(model, input, self.terms.pictures)
+        asked = input_of(model, input, self.terms.pictures)
         key, task = await self.terms.spending.create(asked, key)
-        known: dict[str, object] = {"key": key, "creates_left": self.terms.spending.left}
-        return task, known | ({"notes": notes} if notes else {})
+        return task, {"key": key, "creates_left": self.terms.spending.left}

@@ -7,12 +7,11 @@ its path or behind a link, is answered like what is not there.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import url2pathname
 
-from liangxin._errors import InferredLimitWarning, InputError
+from liangxin._errors import InputError
 from liangxin._tasks import ModelInput
 from liangxin._text import quoted
 from liangxin.batch._reading.known_models import typed_input
@@ -24,10 +23,8 @@ _ADDRESSES = ("http://", "https://", "data:")
 _FILE = "file:"
 
 
-def input_of(
-    name: str, fields: Mapping[str, object], pictures: Path | None
-) -> tuple[ModelInput, list[str]]:
-    """The input, and what is to be said of it although it is sent."""
+def input_of(name: str, fields: Mapping[str, object], pictures: Path | None) -> ModelInput:
+    """The input; a name that cannot be sent, and a field that is wrong, raise."""
     known = model_named(name)
     slug, model = slug_of(known), class_named(known.name)
     given = {
@@ -36,10 +33,7 @@ def input_of(
         else value
         for field, value in fields.items()
     }
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", InferredLimitWarning)
-        asked = typed_input(slug, model, given)
-    return asked, [str(warning.message) for warning in caught]
+    return typed_input(slug, model, given)
 
 
 def _located(field: str, value: object, folder: Path | None) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -64,13 +65,16 @@ class Spending:
 
     async def rows(self) -> list[LedgerRow]:
         """What the ledger says of all that was asked for here, in that order."""
-        keys = [*self._asked]
-        found = await anyio.to_thread.run_sync(lambda: self._ledger.find(keys, bare=True))
-        return [found[key] for key in keys if key in found]
+        found = await self._find([*self._asked])
+        return [found[key] for key in self._asked if key in found]
 
     async def _was_sent(self, key: str) -> bool:
-        found = await anyio.to_thread.run_sync(lambda: self._ledger.find([key], bare=True))
+        found = await self._find([key])
         return key in found and found[key].state.money in _MAY_HAVE_COST
+
+    async def _find(self, keys: list[str]) -> dict[str, LedgerRow]:
+        find = partial(self._ledger.find, keys, bare=True)
+        return find() if self._ledger.is_quick else await anyio.to_thread.run_sync(find)
 
     def _count(self, key: str) -> None:
         if self.left < 1 and key not in self._counted:
