@@ -155,6 +155,19 @@ async def test_what_was_refused_does_not_count(emulator: Emulator, agent_of: Ser
     assert len(emulator.charges) == 1
 
 
+async def test_a_key_that_is_refused_and_then_paid_counts_although_both_were_asked_for_at_once(
+    emulator: Emulator, agent_of: Serving
+) -> None:
+    emulator.add_fault(Fault("create", status=422))
+    async with agent_of() as agent:
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(partial(agent, "create_task", **FOG, key="fog"))
+        told = await agent.told("list_tasks")
+    assert sorted(answer.is_error for answer in agent.answers[:2]) == [False, True]
+    assert told["creates_left"] == 20 - len(emulator.charges) == 19
+
+
 @pytest.mark.parametrize(
     ("arguments", "field", "words_of_it"),
     [
@@ -278,7 +291,7 @@ async def test_where_a_task_stands_is_told_while_it_is_waited_for(agent_of: Serv
     async with agent_of() as agent:
         told = await agent.told("run_task", **FOG)
     states = [text.split(": ")[1].split()[0] for _, text in agent.news]
-    assert states[0] == "created"
+    assert states[0] == "waiting"
     assert "generating" in states
     assert states[-1] == "success"
     assert all(text.startswith(told["task_id"]) for _, text in agent.news)

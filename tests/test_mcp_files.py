@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult, ImageContent
 from PIL import Image
 
@@ -184,7 +184,8 @@ def program(server: Emulator, *args: object) -> StdioServerParameters:
 async def test_a_host_runs_the_command_and_a_key_is_paid_once_and_on_record(
     server: Emulator, tmp_path: Path, anyio_backend: str
 ) -> None:
-    async with Client(program(server, "--ledger", tmp_path / "agent.db")) as client:
+    told = program(server, "--ledger", tmp_path / "agent.db")
+    async with Client(stdio_client(told)) as client:
         for _ in range(2):
             await Agent(client).told("create_task", **FOG, key="fog")
     with Ledger(tmp_path / "agent.db") as ledger:

@@ -63,7 +63,7 @@ class Call:
         """A task, and its end."""
         task, known = await self._create(**asked)
         # Said at once: a call that is cancelled has no result, and the task goes on.
-        await self.news.tell(f"{printable(task.id)}: created")
+        await self.news.tell(f"{printable(task.id)}: {task.state.value}")
         [outcome] = await ends_of(self.terms.client, [task], timeout, self.news)
         return told(outcome, **known)
 
