@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +60,10 @@ def test_what_is_to_be_copied_starts_the_command(block: str) -> None:
 async def test_the_transcript_is_what_happens(
     tmp_path: Path, client_of: Callable[..., liangxin.AsyncClient], anyio_backend: object
 ) -> None:
+    random.seed(1)  # a pause between two looks is never quite the same
     emulator = Emulator(seed=1, clock=anyio.current_time, wall=lambda: 1_777_777_777.0)
     with QuickLedger(tmp_path / "agent.db") as ledger:
-        client = client_of(transport=emulator.transport(), ledger=ledger)
+        client = client_of(transport=emulator.transport(), ledger=ledger, poll_interval=2)
         async with serving(client, ledger, max_tasks=2) as agent:
             told = "\n\n".join([await said(agent, *call) for call in CALLS])
     written = PAGE.partition("<!-- transcript -->\n```text\n")[2].partition("\n```\n<!-- end -->")[

@@ -1,5 +1,5 @@
 """
-A server of the Model Context Protocol: pictures and clips for an agent, within bounds of yours.
+A server of the Model Context Protocol: pictures and clips for an agent, within bounds of yours::
 
     with liangxin.Ledger("agent.db") as ledger:
         async with liangxin.AsyncClient(ledger=ledger) as client:

@@ -62,8 +62,9 @@ class Call:
     async def run_task(self, *, timeout: float = SECONDS, **asked: Any) -> CallToolResult:
         """A task, and its end."""
         task, known = await self._create(**asked)
-        # Said at once: a call that is cancelled has no result, and the task goes on.
-        await self.news.tell(f"{printable(task.id)}: {task.state.value}")
+        if not task.is_final:
+            # Said at once: a call that is cancelled has no result, and its task goes on.
+            await self.news.tell(f"{printable(task.id)}: {task.state.value}")
         [outcome] = await ends_of(self.terms.client, [task], timeout, self.news)
         return told(outcome, **known)
 
