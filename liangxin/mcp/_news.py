@@ -8,6 +8,7 @@ from typing import TypeAlias
 import anyio
 
 Report: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
+
 _STEP = 0.001
 """By how much a later report is more than an earlier one at least, as the protocol has it."""
 
@@ -15,9 +16,7 @@ _STEP = 0.001
 class News:
     """Reports the seconds since a call began, and in words what goes on."""
 
-    def __init__(
-        self, report: Callable[[float, float | None, str | None], Awaitable[None]]
-    ) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
         self._began = anyio.current_time()
         self._last = 0.0

@@ -83,7 +83,9 @@ def _values(outcome: Outcome) -> Values:
     }
     if outcome.task is not None:
         values |= {"ended": outcome.task.is_final, "urls": _addresses(outcome)}
-    return values | (error_values(outcome.error) if _has_failed(outcome) else {})
+    if outcome.error is None or isinstance(outcome.error, WaitTimeout):
+        return values
+    return values | _error_values(outcome.error)
 
 
 def _addresses(outcome: Outcome) -> list[str]:
@@ -117,7 +119,7 @@ def _row_values(row: LedgerRow) -> Values:
 
 def told_error(error: LiangxinError, *, of_a_create: bool) -> CallToolResult:
     """What was refused or has failed; of a create, also what is known about the money."""
-    text, values = _sentence(error), error_values(error)
+    text, values = _sentence(error), _error_values(error)
     if of_a_create:
         values["money"] = money_of(Outcome(input=None, error=error))
         text += f" Money: {values['money']}."
@@ -126,7 +128,7 @@ def told_error(error: LiangxinError, *, of_a_create: bool) -> CallToolResult:
     return answer(text, values, is_error=True)
 
 
-def error_values(error: LiangxinError | None) -> Values:
+def _error_values(error: LiangxinError) -> Values:
     """An error as values."""
     values: Values = {"error": type(error).__name__, "message": str(error)}
     if isinstance(error, InputError):

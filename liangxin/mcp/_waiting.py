@@ -14,21 +14,21 @@ from liangxin._text import printable
 from liangxin.mcp._news import News
 
 _QUIET = 10.0
-"""Seconds without news after which a host is told that the waiting goes on."""
+"""Seconds after which a host is told that the waiting goes on."""
 
 
 async def ends_of(
     client: AsyncClient, tasks: Sequence[Task | str], timeout: float, news: News
 ) -> list[Outcome]:
     """What has become of each task when all have ended or the time is up, in their order."""
-    vigil = _Vigil(client, timeout, news, {task_id(task): None for task in tasks})
+    vigil = _Vigil(client, tasks, timeout, news)
     async with anyio.create_task_group() as beside:
         beside.start_soon(vigil.beat)
         async with anyio.create_task_group() as waits:
             for task in tasks:
                 waits.start_soon(vigil.follow, task)
         beside.cancel_scope.cancel()
-    return [outcome for outcome in vigil.outcomes.values() if outcome is not None]
+    return [vigil.outcomes[task_id(task)] for task in tasks]
 
 
 def outcome_of(task: Task) -> Outcome:
@@ -42,17 +42,17 @@ def outcome_of(task: Task) -> Outcome:
 @define(eq=False)
 class _Vigil:
     client: AsyncClient
+    tasks: Sequence[Task | str]
     timeout: float
     news: News
-    outcomes: dict[str, Outcome | None]
-    _states: dict[str, str] = field(init=False, factory=dict)
+    outcomes: dict[str, Outcome] = field(init=False, factory=dict)
 
     async def follow(self, task: Task | str) -> None:
         """Wait for one task."""
         name, last = task_id(task), task if isinstance(task, Task) else None
         try:
             async for last in self.client.watch(task, timeout=self.timeout):
-                await self._tell(name, last.state.value)
+                await self.news.tell(f"{printable(name)}: {last.state.value}")
             assert last is not None
             self.outcomes[name] = outcome_of(last)
         except LiangxinError as error:
@@ -62,12 +62,5 @@ class _Vigil:
         """Say now and then that it still goes on: some hosts give up on a call that is silent."""
         while True:
             await anyio.sleep(_QUIET)
-            for name, state in self._open().items():
-                await self.news.tell(f"{printable(name)}: {state}")
-
-    def _open(self) -> dict[str, str]:
-        return {name: state for name, state in self._states.items() if not self.outcomes[name]}
-
-    async def _tell(self, name: str, state: str) -> None:
-        self._states[name] = state
-        await self.news.tell(f"{printable(name)}: {state}")
+            going = len(self.tasks) - len(self.outcomes)
+            await self.news.tell(f"{going} of {len(self.tasks)} still under way")
