@@ -21,9 +21,9 @@ nox.options.sessions = ["lint", "types", "tests", "campaign"]
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml("pyproject.toml")
+USUAL = "demo,mcp,objects,otel,parquet,show"
+"""The extras that most sessions install."""
 CORE: list[str] = PROJECT["project"]["dependencies"]
-TESTED = ("objects", "otel", "parquet", "show")
-"""The extras that the tests need beside the demo's."""
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 
 
@@ -40,9 +40,8 @@ def _let_pyenv_find_them() -> None:
 _let_pyenv_find_them()
 
 
-def _install(session: nox.Session, group: str, *more: str) -> None:
-    """Install the package, editable, with its extras and a dependency group."""
-    extras = ",".join(("demo", *TESTED))
+def _install(session: nox.Session, group: str, *more: str, extras: str = USUAL) -> None:
+    """Install the package, editable, with extras and a dependency group."""
     session.install("-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, group), *more)
 
 
@@ -65,18 +64,22 @@ def campaign(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = (EXTRAS[name] for name in ("cli", "emulator", *TESTED))
-    claimed = [*CORE, *(each for extra in extras for each in extra)]
-    _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
+    extras = ("cli", "emulator", "objects", "otel", "parquet", "show")
+    claimed = [*CORE, *(each for name in extras for each in EXTRAS[name])]
+    _install(session, "test", *map(_lowest, claimed), extras=",".join(extras))
     session.run("pip", "list", silent=False)
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that
     # nothing is left open is for the newest versions to show.
     leaks = "ignore::pytest.PytestUnraisableExceptionWarning"
-    share = ("-m", "not campaign", "-k", "not uvloop")
+    share = ("-m", "not campaign", "-k", "not uvloop", "--ignore-glob=tests/test_mcp*")
     session.run("pytest", "-W", leaks, *share, *session.posargs)
+    # The SDK of the Model Context Protocol takes neither the lowest anyio nor the lowest uvicorn.
+    session.install(*[_lowest(each) for each in EXTRAS["mcp"] if not each.startswith("liangxin")])
+    session.run("pytest", "-k", "not uvloop", *map(str, sorted(Path("tests").glob("test_mcp*"))))
 
 
-def _lowest(requirement: Requirement) -> str:
+def _lowest(claim: str) -> str:
+    requirement = Requirement(claim)
     floor = next(each.version for each in requirement.specifier if each.operator == ">=")
     return f"{requirement.name}=={floor}"
 

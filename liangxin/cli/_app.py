@@ -27,6 +27,7 @@ _COMMANDS = (
     "emulator",
     "get",
     "ledger",
+    "mcp",
     "models",
     "run",
     "sheet",
@@ -37,6 +38,9 @@ _COMMANDS = (
 _EXTRA_OF = {
     "rich": "cli",
     "PIL": "demo",
+    "jsonschema": "mcp",
+    "mcp": "mcp",
+    "mcp_types": "mcp",
     "pyarrow": "parquet",
     "starlette": "demo",
     "uvicorn": "demo",
