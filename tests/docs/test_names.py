@@ -14,6 +14,8 @@ import pytest
 import liangxin
 from liangxin import pytest_plugin
 
+pytest.importorskip("mcp", reason="the reference is of all extras")
+
 DOCS = Path(__file__).parents[2] / "docs"
 _DIRECTIVE = re.compile(
     r"^\.\. (?:py:data|auto(?:class|data|exception|function)):: ([\w.]+)\n((?: +:.+\n)*)", re.M
