@@ -41,7 +41,7 @@ _let_pyenv_find_them()
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its extras and a dependency group."""
     session.install(
-        "-e", ".[demo,objects,parquet]", *nox.project.dependency_groups(PROJECT, group), *more
+        "-e", ".[demo,objects,otel,parquet,postgres]", *nox.project.dependency_groups(PROJECT, group), *more
     )
 
 
@@ -56,15 +56,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def campaign(session: nox.Session) -> None:
-    """The long tests, about the system rather than the interpreter: crashes, power cuts, crowds."""
-    _install(session, "test")
+    """The long tests, about the system rather than the interpreter: crashes, crowds, recipes."""
+    _install(session, "recipes")
     session.run("pytest", "-m", "campaign", *session.posargs)
 
 
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "parquet"))
+    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet", "postgres"))
     claimed = [*CORE, *(each for extra in extras for each in extra)]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)
@@ -192,7 +192,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Both pages in a real Chromium, and outcomes as tables in pandas and polars."""
+    """Both pages in a real Chromium, and what the docs do with outcomes in pandas and polars."""
     if not _has_chromium(session):
         session.skip("there is no chromium on the PATH: install it, on Debian by `apt-get`")
     _install(session, "browser")
@@ -200,6 +200,7 @@ def browser(session: nox.Session) -> None:
         "tests/test_sheet_in_a_browser.py",
         "tests/emulator/test_page_in_a_browser.py",
         "tests/test_outcomes.py",
+        "tests/docs/test_examples.py::test_the_examples_of_a_page_run[docs/results.md-asyncio]",
     )
     session.run("pytest", "-s", *(session.posargs or files))
 

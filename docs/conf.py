@@ -11,6 +11,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_inline_tabs",
 ]
 html_theme = "furo"
 html_title = "liangxin"

@@ -50,7 +50,7 @@ from liangxin._errors import (
 from liangxin._version import __version__
 
 if TYPE_CHECKING:
-    from liangxin import batch, callbacks, ledger, models, uploads
+    from liangxin import batch, callbacks, hooks, ledger, models, uploads
     from liangxin._client import AsyncClient
     from liangxin._contact_sheet import contact_sheet
     from liangxin._notebook import Gallery, gallery
@@ -111,6 +111,7 @@ __all__ = [
     "callbacks",
     "contact_sheet",
     "gallery",
+    "hooks",
     "ledger",
     "models",
     "outcomes_to_rows",
@@ -137,7 +138,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name in ("batch", "callbacks", "ledger", "models", "uploads"):
+    if name in ("batch", "callbacks", "hooks", "ledger", "models", "uploads"):
         return import_module(f"liangxin.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'liangxin' has no attribute {name!r}")

@@ -14,6 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from inspect import iscoroutinefunction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from liangxin import _wire as wire
+from liangxin._connection import Evidence
 from liangxin._creation import Creations
 from liangxin._errors import (
     ClientStateError,
@@ -47,11 +49,13 @@ if TYPE_CHECKING:
     from liangxin._callbacks import Callbacks
     from liangxin._creation import Creation, Done
     from liangxin._download import Downloader
+    from liangxin._observer import Observer
     from liangxin._recording import Recorder
     from liangxin._resolver import Resolver
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named, Requests, Rules
     from liangxin.callbacks import CallbackReceiver
+    from liangxin.hooks import Hook
     from liangxin.ledger import Store
     from liangxin.uploads import Uploader
 
@@ -96,6 +100,10 @@ class AsyncClient:
 
     `download_policy` says what a download may take, and from whom.
 
+    `hooks` is a function that is told of everything that happens, or several (see
+    `liangxin.hooks`).  It is called in the event loop, so it must be quick and must not wait; what
+    it raises is logged.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -122,6 +130,7 @@ class AsyncClient:
         max_data_uri: int = 4 * 1024 * 1024,
         callbacks: CallbackReceiver | None = None,
         download_policy: DownloadPolicy | None = None,
+        hooks: Hook | Iterable[Hook] | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -155,6 +164,7 @@ class AsyncClient:
             transport=transport,
         )
         self._own_transport = transport
+        self._observer = self._observing(_checked_hooks(hooks))
         self._max_connections = max_connections
         self._owned = OwnedTasks()
         self._durations_file = None if durations is None else Path(durations)
@@ -174,6 +184,7 @@ class AsyncClient:
             max_workers=max_connections,
             ended=self._ended,
             callback_share=self._callbacks.share_of if self._callbacks else lambda task_id: 0.0,
+            observer=self._observer,
         )
         self._uploader = uploader
         self._max_data_uri = max_data_uri
@@ -187,6 +198,7 @@ class AsyncClient:
             rate_limit=_rate_window(rate_limit),
             accepted=self._poller.created,
             callbacks=self._callbacks,
+            observer=self._observer,
         )
         self._download_policy = download_policy
         self._ledger = ledger
@@ -568,6 +580,22 @@ class AsyncClient:
 
     # --- below the verbs -------------------------------------------------------------------
 
+    def _observing(self, hooks: tuple[Hook, ...]) -> Observer | None:
+        """What tells the hooks, and the log; None, and no cost, where nobody wants to know."""
+        if level := os.environ.get("LIANGXIN_LOG"):
+            from liangxin._logging import log_to_stderr
+
+            log_to_stderr(level)
+        if log.isEnabledFor(logging.INFO):
+            from liangxin._logging import log_event
+
+            hooks += (log_event,)
+        if not hooks:
+            return None
+        from liangxin._observer import Observer  # 40 ms that a client without hooks saves
+
+        return Observer(hooks, self._transport.origin)
+
     def _downloads(self) -> Downloader:
         if self._downloader is None:
             from liangxin._download import Downloader  # 10 ms that a client without files saves
@@ -602,10 +630,19 @@ class AsyncClient:
         )
 
     async def _look(self, task: str, known: Task | None = None) -> Task:
-        reply = await self._transport.exchange(
-            wire.record_request(task), lane="look", timeout=self._timeout
-        )
-        return wire.decipher_record(reply, task, known)
+        request, evidence = wire.record_request(task), Evidence()
+        try:
+            reply = await self._transport.exchange(
+                request, lane="look", timeout=self._timeout, evidence=evidence
+            )
+            found = wire.decipher_record(reply, task, known)
+        except LiangxinError as exc:
+            if self._observer is not None:
+                self._observer.looked(task, evidence, exc)
+            raise
+        if self._observer is not None:
+            self._observer.looked(task, evidence, None)
+        return found
 
     async def _look_again(self, known: Task) -> Task:
         return await self._look(known.id, known)
@@ -791,6 +828,16 @@ def _require(holds: bool, field: str, value: object, allowed: str) -> None:
         raise InputError(
             f"{field} must be {allowed}, not {value!r}", field=field, value=value, allowed=allowed
         )
+
+
+def _checked_hooks(given: Hook | Iterable[Hook] | None) -> tuple[Hook, ...]:
+    if given is None:
+        return ()
+    hooks = (given,) if callable(given) or not isinstance(given, Iterable) else tuple(given)
+    allowed = "a plain function of one event, or several in a list"
+    for hook in hooks:
+        _require(callable(hook) and not iscoroutinefunction(hook), "hooks", hook, allowed)
+    return hooks
 
 
 def _is_shard(shard: tuple[int, int] | None) -> bool:

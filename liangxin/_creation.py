@@ -38,6 +38,7 @@ from liangxin._transport import Transport
 
 if TYPE_CHECKING:
     from liangxin._callbacks import Callbacks, Ticket
+    from liangxin._observer import Observer
     from liangxin._recording import Entry, Recorder  # and with it SQLite, for those who want it
     from liangxin._resolver import Resolver
 
@@ -82,6 +83,10 @@ class Creation:
         """Whether nothing may leave any more: no first byte, and no second attempt."""
         self.evidence: Evidence | None = None
         """Of the attempt under way."""
+        self.attempt = 1
+        """Its number, and the moments below: kept where somebody observes."""
+        self.started_at: float | None = None
+        self.answered_at = 0.0
         self._done: Done | None = done
 
     @property
@@ -130,6 +135,7 @@ class Creations:
         rate_limit: RateWindow | None,
         accepted: Callable[[Task, str | None], None],
         callbacks: Callbacks | None,
+        observer: Observer | None = None,
     ) -> None:
         self._transport = transport
         self._owned = owned
@@ -139,6 +145,7 @@ class Creations:
         self._accepted = accepted
         """Told of every accepted task and its kind, in the moment of its answer."""
         self._callbacks = callbacks
+        self._observer = observer
         self._keys: dict[tuple[Recorder, str], anyio.Event] = {}
         """The keys under way, and what tells those who ask for the same that it has ended."""
         self._running: set[Creation] = set()
@@ -239,6 +246,8 @@ class Creations:
             self._running.discard(creation)
             if not self._running:
                 self._emptied.set()
+        if self._observer is not None:
+            self._observer.create_ended(creation, result)
         if not creation.finish(result) and not creation.is_on_record:
             self.keep(creation.outcome(result))
 
@@ -275,6 +284,8 @@ class Creations:
             if True in doubtful:
                 del self.unclaimed[doubtful.index(True)]
             self.unclaimed.append(creation.outcome(task))
+        if self._observer is not None:
+            self._observer.create_settled(creation, task)
 
     async def _recorded(self, creation: Creation) -> Task:
         """Create what the ledger does not know; wait for whoever creates the same key now."""
@@ -325,6 +336,8 @@ class Creations:
     async def _attempts(self, creation: Creation) -> Task:
         """Try with the media of the request in their places."""
         request = creation.request
+        if self._observer is not None:
+            self._observer.create_started(creation)
         if not request.media:
             return await self._tries(creation)
         async with self._media().filled(creation.input, request) as creation.request:
@@ -348,9 +361,10 @@ class Creations:
                     raise  # given up: the client closed, or nobody waits for it any more
                 if creation.entry is not None:
                     await creation.entry.settle(exc)
-                creation.evidence = None
                 wait = max(next(delays), asked or 0.0)
-                log.info("%s; trying again in %.1f s", exc, wait)
+                if self._observer is not None:
+                    self._observer.create_retried(creation, exc, wait, asked)
+                creation.evidence = None
                 await anyio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -383,6 +397,9 @@ class Creations:
             if not creation.in_doubt:
                 raise
             raise _ambiguous(request, evidence, "the client closed before the answer") from exc
+        finally:
+            if self._observer is not None:
+                creation.answered_at = anyio.current_time()
         verdict = wire.judge_create(reply, request)
         if isinstance(verdict, wire.Doubt):
             raise _ambiguous(request, evidence, verdict.reason, task_id=verdict.task_id)

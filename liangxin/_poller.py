@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import anyio
 from attrs import define, evolve
@@ -34,6 +34,9 @@ from liangxin._errors import (
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import DurationModel, Durations, PollBudget, Schedule
 from liangxin._tasks import Task, TaskState
+
+if TYPE_CHECKING:
+    from liangxin._observer import Observer
 
 log = logging.getLogger("liangxin")
 
@@ -74,6 +77,7 @@ class _Row:
     unknown: int = 0
     unknown_since: float = 0.0
     looked: bool = False
+    looks: int = 0
     hinted_at: float | None = None
     """When we were first told that it had ended."""
     is_hinted: bool = False
@@ -104,6 +108,7 @@ class Poller:
         max_workers: int,
         ended: Callable[[Task], None] = lambda task: None,
         callback_share: Callable[[str], float] = lambda task_id: 0.0,
+        observer: Observer | None = None,
     ) -> None:
         self._look = look
         self._owned = owned
@@ -114,6 +119,7 @@ class Poller:
         """Told of every task that was found ended, before its listeners are."""
         self._callback_share = callback_share
         """Tells how likely a callback will tell of a task's end."""
+        self._observer = observer
         self._max_workers = max_workers
         self._rows: dict[str, _Row] = {}
         self._created: dict[str, tuple[float, str | None]] = {}
@@ -146,7 +152,9 @@ class Poller:
 
     def created(self, task: Task, kind: str | None) -> None:
         """Remember when a task of our own was created; it will be waited for, or not."""
-        _remember(self._created, task.id, (anyio.current_time(), kind))
+        forgotten = _remember(self._created, task.id, (anyio.current_time(), kind))
+        if forgotten is not None and self._observer is not None:
+            self._observer.task_left(forgotten)
 
     def add(self, task: Task, listener: Listener, *, timeout: float | None = None) -> None:
         """Tell `listener` of a task's states until it ends, or for `timeout` seconds."""
@@ -205,10 +213,15 @@ class Poller:
             row.listeners = tuple(each for each in row.listeners if each is not listener)
             if not row.listeners:
                 self._drop(row)
+                if self._observer is not None:
+                    self._observer.task_left(task_id)
 
     def close(self) -> None:
         """Tell everybody that nobody looks any more."""
         self._closed = True
+        if self._observer is not None:
+            for task_id in [*self._rows, *self._created]:
+                self._observer.task_left(task_id)
         for row in list(self._rows.values()):
             self._drop(row)
             row.tell(ClientStateError(f"the client closed while {row.task.id} was waited for"))
@@ -263,6 +276,8 @@ class Poller:
         heapq.heappush(self._due, (due, row.ticket, row))
         if self._due[0][2] is row:
             self._alarm.set()
+        if self._observer is not None:
+            self._observer.look_scheduled(row.task, due - anyio.current_time())
 
     def _drop(self, row: _Row) -> None:
         row.ticket = -1
@@ -313,6 +328,7 @@ class Poller:
 
     async def _visit(self, row: _Row) -> None:
         self.looks += 1
+        row.looks += 1
         try:
             task = await self._look(row.task)
         except LiangxinError as exc:
@@ -332,15 +348,26 @@ class Poller:
         if _goes_back(row.task.state, task.state):
             task = evolve(task, state=row.task.state)
         is_news = not row.looked or task.state is not row.task.state
+        old, row.task = row.task.state, task
         row.looked = True
-        row.task = task
         if task.is_final:
             self._drop(row)
             self._ended(task)
         else:
             self._again(row)
+        if self._observer is not None and task.state is not old:
+            self._observe(self._observer, row, old)
         if is_news:
             row.tell(task)
+
+    def _observe(self, observer: Observer, row: _Row, old: TaskState) -> None:
+        """Tell of a new state, which may be the end."""
+        age = _known_age(row)
+        observer.state_changed(row.task, old, age)
+        if row.task.is_final:
+            end = None if age is None else _ended_at(row.task, row, age)
+            lag = None if age is None or end is None else age - end
+            observer.task_ended(row.task, seconds=age, lag=lag, looks=row.looks)
 
     def _stumble(self, row: _Row, exc: LiangxinError) -> None:
         """Take in an answer that says nothing about the task, or that it is unknown."""
@@ -355,21 +382,31 @@ class Poller:
         elif isinstance(exc, APIError) and row.refused == 0:
             row.unknown = 0
         if row.refused >= REFUSALS:
+            if self._observer is not None:
+                self._observer.task_left(row.task.id, exc)
             self._end(row, exc)
         elif row.unknown >= LOST_ANSWERS and now - row.unknown_since >= LOST_AFTER:
-            self._end(row, _lost(row.task, exc))
+            lost = _lost(row.task, exc)
+            if self._observer is not None:
+                age = _known_age(row)
+                self._observer.task_ended(row.task, error=lost, seconds=age, looks=row.looks)
+            self._end(row, lost)
         else:
-            log.info("looking at %s again later: %s", row.task.id, exc)
-            self._again(row)
+            pause = self._again(row)
+            if self._observer is not None:
+                self._observer.look_failed(row.task, row.trouble, exc, pause)
 
     def _end(self, row: _Row, exc: LiangxinError) -> None:
         self._drop(row)
         row.tell(exc)
 
-    def _again(self, row: _Row) -> None:
+    def _again(self, row: _Row) -> float:
+        """Plan another look, and say in how many seconds it is due."""
         now = anyio.current_time()
         pause = self._pause_of(row, now - row.since)
-        self._plan(row, _due_by_hint(row, now) if row.is_hinted else now + pause)
+        due = _due_by_hint(row, now) if row.is_hinted else now + pause
+        self._plan(row, due)
+        return due - now
 
     def _pause_of(self, row: _Row, age: float) -> float:
         price = self._budget.price
@@ -404,10 +441,18 @@ class Poller:
             row.running_at = age
 
 
-def _remember(memory: dict[str, T], task_id: str, value: T) -> None:
+def _remember(memory: dict[str, T], task_id: str, value: T) -> str | None:
+    """Keep a value, and return the task whose value had to go for it."""
     memory[task_id] = value
-    if len(memory) > REMEMBERED:
-        del memory[next(iter(memory))]
+    if len(memory) <= REMEMBERED:
+        return None
+    oldest = next(iter(memory))
+    del memory[oldest]
+    return oldest
+
+
+def _known_age(row: _Row) -> float | None:
+    return anyio.current_time() - row.since if row.teaches else None
 
 
 def _due_by_hint(row: _Row, now: float) -> float:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
@@ -293,7 +293,15 @@ class _Loop:
         """Call in the loop, and await there if it is a coroutine; RuntimeError once stopped."""
         if not self._is_open:
             raise RuntimeError("the loop takes no more calls")
-        self._native.call_soon_threadsafe(self._take, function, context=self._context.copy())
+        self._native.call_soon_threadsafe(self._take, function, context=self._callers())
+
+    def _callers(self) -> Context:
+        """The caller's context, a trace for instance, but for what the loop has set itself."""
+        context = self._context.copy()
+        for variable, value in copy_context().items():
+            if variable not in context:
+                context.run(variable.set, value)
+        return context
 
     def _take(self, function: Callable[[], Awaitable[None] | None]) -> None:
         if isinstance(function, _Call):

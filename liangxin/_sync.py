@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
     from liangxin.callbacks import CallbackReceiver
+    from liangxin.hooks import Hook
     from liangxin.ledger import Store
     from liangxin.uploads import Uploader
 
@@ -64,6 +65,10 @@ class Client:
 
     `download_policy` says what a download may take, and from whom.
 
+    `hooks` is a function that is told of everything that happens, or several (see
+    `liangxin.hooks`).  It is called in the event loop, so it must be quick and must not wait; what
+    it raises is logged.
+
     `proxy` is a URL (default: what the environment says), `verify` an `ssl.SSLContext` or the
     path of a file of certificates.  `transport` is an httpx transport of your own, used for all
     requests to the service.
@@ -94,6 +99,7 @@ class Client:
         max_data_uri: int = 4 * 1024 * 1024,
         callbacks: CallbackReceiver | None = None,
         download_policy: DownloadPolicy | None = None,
+        hooks: Hook | Iterable[Hook] | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -117,6 +123,7 @@ class Client:
             max_data_uri=max_data_uri,
             callbacks=callbacks,
             download_policy=download_policy,
+            hooks=hooks,
             proxy=proxy,
             verify=verify,
             transport=transport,

@@ -1,6 +1,7 @@
 """Text from elsewhere, made fit to show: printable and short, or legible whole."""
 
 import html
+import re
 
 _JOINERS = frozenset("\u200c\u200d")
 """Neither printable nor harmful: they hold emoji and the letters of some scripts together."""
@@ -16,6 +17,16 @@ def printable(text: object, limit: int = 200) -> str:
     line = " ".join(str(text)[: 4 * limit].split())
     line = "".join(char if char.isprintable() else "�" for char in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def without_queries(text: object) -> str:
+    """
+    Return `text` with `?…` for the query of every web address in it, and no name before its host.
+
+    A signature in a query, or a password before the host, opens the door to whoever reads a log.
+    """
+    named = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#@'\"<>]*@", r"\1", str(text))
+    return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", r"\1?…", named)
 
 
 def quoted(value: object, limit: int = 100) -> str:

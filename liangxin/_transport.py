@@ -10,7 +10,6 @@ else, and the idle ones at the bottom of the stack grow old and are closed.
 
 from __future__ import annotations
 
-import logging
 import os
 import ssl
 from collections import deque
@@ -22,14 +21,12 @@ from attrs import evolve
 from liangxin._connection import Connection, DirectConnection, Evidence
 from liangxin._errors import LiangxinError, NotSent, TransportError, UnexpectedReply
 from liangxin._origin import Secret, default_tls, parse_base_url, proxy_for, tls_context
-from liangxin._text import in_words, printable
+from liangxin._text import in_words
 from liangxin._version import __version__
 from liangxin._wire import Reply, Request
 
 if TYPE_CHECKING:
     import httpx
-
-log = logging.getLogger("liangxin")
 
 Lane: TypeAlias = Literal["create", "look"]
 
@@ -148,9 +145,6 @@ class Transport:
         finally:
             self.in_use -= 1
             self._permits.release()
-        if log.isEnabledFor(logging.DEBUG):
-            target, size = printable(request.target), len(reply.body)
-            log.debug("%s %s: %d, %d bytes", request.method, target, reply.status, size)
         body = self._redacted(reply.body)
         return reply if body is reply.body else evolve(reply, body=body)
 

@@ -531,6 +531,23 @@ ACTS = [
         "tests/test_media.py",
         "waited_for_without_an_upload",
     ),
+    Sabotage(
+        "early-hook",
+        "a hook, which may crash, runs before the answer to a create is on record",
+        [
+            Cut(
+                CREATION,
+                "        if creation.entry is not None:\n"
+                "            await creation.entry.accepted(task, status)\n",
+                "        if self._observer is not None:\n"
+                "            self._observer.create_ended(creation, task)\n"
+                "        if creation.entry is not None:\n"
+                "            await creation.entry.accepted(task, status)\n",
+            )
+        ],
+        "tests/test_hooks.py",
+        "no_hook_runs_before",
+    ),
 ]
 
 

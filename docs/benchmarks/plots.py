@@ -1,5 +1,5 @@
 """
-Draws the plots of docs/performance.md from latest.json: `python docs/benchmarks/plots.py`.
+Draws the plots of the documentation from the JSON beside it: `python docs/benchmarks/plots.py`.
 
 The background is transparent and what is drawn is of middle brightness, so that a plot can be
 read on a light page and on a dark one.
@@ -7,6 +7,7 @@ read on a light page and on a dark one.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 
 mpl.use("Agg")
 
@@ -24,11 +26,13 @@ from matplotlib.ticker import FuncFormatter
 HERE = Path(__file__).parent
 INK = "#7f8790"
 OURS = "#1a8fe3"
+ORANGE = "#e08600"
+RED = "#e5484d"
 COLOURS = {
     "liangxin": OURS,
-    "httpx": "#e5484d",
-    "httpx loop": "#e5484d",
-    "httpx2": "#e08600",
+    "httpx": RED,
+    "httpx loop": RED,
+    "httpx2": ORANGE,
     "aiohttp": "#30a46c",
     "openai": "#12a594",
     "replicate": "#a368d8",
@@ -91,7 +95,7 @@ def cost(data: dict[str, Any]) -> None:
     schedule = data["schedule"]
     for kind, colour, words in (
         ("image", OURS, "image, median 12 s"),
-        ("video", "#e08600", "video, median 90 s"),
+        ("video", ORANGE, "video, median 90 s"),
     ):
         runs = [run for name, run in schedule["seen"].items() if name.startswith(kind)]
         seen = [int(n) for n in runs[0]]
@@ -112,6 +116,15 @@ def cost(data: dict[str, Any]) -> None:
     axes.minorticks_off()
     axes.legend(loc="upper right")
     _save(figure, "cost")
+
+
+NEXT_TO: dict[tuple[str, str], tuple[float, float] | None] = {
+    ("httpx loop", "D"): (-20, 9),
+    ("runwayml", "D"): (-14, 8),
+    ("runwayml", "s"): None,  # the same place
+    ("replicate", "s"): (5, 4),
+}
+"""Where a name stands that would be on top of something to the right of its point."""
 
 
 def weights(data: dict[str, Any]) -> None:
@@ -139,25 +152,22 @@ def weights(data: dict[str, Any]) -> None:
             fontsize=9,
         )
     axes.plot([], [], color=OURS, marker="o", markersize=4, label="liangxin, by lag_weight")
-    for which, marker in ((large, "D"), (data["ends"]["small"], "s")):
+    small = data["ends"]["small"]
+    for which, marker, size, opacity in ((large, "D", 8, 1.0), (small, "s", 5, 0.55)):
         for name, each in which["clients"].items():
-            if name != "liangxin":
-                books = each["books"]
-                axes.plot(
-                    books["looks_per_task"],
-                    max(books["lag_mean"], 1e-3),
-                    marker,
-                    color=COLOURS[name],
-                    markersize=8 if marker == "D" else 5,
-                    alpha=1 if marker == "D" else 0.55,
-                    linestyle="none",
-                    label=name if marker == "D" else None,
-                )
-    small = data["ends"]["small"]["count"]
-    axes.plot([], [], "s", color=INK, markersize=5, alpha=0.55, label=f"the same at {small:,}")
+            if name == "liangxin":
+                continue
+            looks = each["books"]["looks_per_task"]
+            lag = max(each["books"]["lag_mean"], 1e-3)
+            axes.plot(looks, lag, marker, color=COLOURS[name], markersize=size, alpha=opacity)
+            at = NEXT_TO.get((name, marker), (8, -3))
+            if at is not None:
+                _label(axes, name, looks, lag, COLOURS[name], at)
+    for which, marker in ((large, "D"), (small, "s")):
+        words = f"other packages, {which['count']:,} tasks"
+        axes.plot([], [], marker, color=INK, markersize=5, label=words)
     _logarithmic(axes, (1, 2, 5, 10, 20, 50, 100), (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50))
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    figure.set_size_inches(8.6, 4.6)
+    axes.legend(loc="upper right")
     _save(figure, "weights")
 
 
@@ -196,7 +206,7 @@ def budget(data: dict[str, Any]) -> None:
     at = [int(n) for n in curve]
     for whose, colour, words in (
         ("ours", OURS, "liangxin"),
-        ("round robin", "#e5484d", "round robin"),
+        ("round robin", RED, "round robin"),
     ):
         for key, style, what in (("lag_mean", "-", "mean"), ("lag_p95", "--", "95th percentile")):
             lags = [curve[str(n)][whose][key] for n in at]
@@ -217,23 +227,120 @@ def callbacks(data: dict[str, Any]) -> None:
     axes.plot([row["looks"] for row in rows], [row["lag"] for row in rows], "o-", color=OURS)
     for row in rows:
         _label(axes, row["lost"], row["looks"], row["lag"], OURS, (-34, 5))
-    axes.plot(alone["looks"], alone["lag"], "D", color="#e5484d", markersize=8)
-    _label(axes, "polling alone", alone["looks"], alone["lag"], "#e5484d", (-24, -18))
+    axes.plot(alone["looks"], alone["lag"], "D", color=RED, markersize=8)
+    _label(axes, "polling alone", alone["looks"], alone["lag"], RED, (-24, -18))
     least = data["least"]
     axes.plot(
         [each["looks"] + 0.95 for each in least],
         [each["lag"] for each in least],
         "--",
-        color="#e08600",
+        color=ORANGE,
     )
     last = least[0]
     words = "the least with 5 % lost: no schedule can go below"
-    _label(axes, words, last["looks"] + 0.95, last["lag"], "#e08600", (-170, 18))
+    _label(axes, words, last["looks"] + 0.95, last["lag"], ORANGE, (-170, 18))
     axes.plot([], [], "o-", color=OURS, label="liangxin, by the share of callbacks lost")
     axes.set_xlim(0, 6.4)
     axes.set_ylim(0, 1.15)
     axes.legend(loc="upper left")
     _save(figure, "callbacks")
+
+
+def looking(data: dict[str, Any]) -> None:
+    """When the looks at one task fall, above the durations of such tasks."""
+    figure, panels = plt.subplots(2, 1, figsize=(7.6, 6.0))
+    for axes, (kind, each), until in zip(panels, data["tasks"].items(), (45, 330), strict=True):
+        ages, running = zip(*each["running"], strict=True)
+        ends = [before - after for before, after in itertools.pairwise(running)]
+        density = [share / max(ends) for share in ends]
+        axes.fill_between(ages[1:], density, color=INK, alpha=0.22, linewidth=0)
+        for row, (seen, schedule) in enumerate(each["schedules"].items()):
+            colour, height = (ORANGE, OURS)[row], 1.62 - 0.34 * row
+            looks = [age for age in schedule["ages"] if age < until]
+            due = np.interp([0.0, *looks[:-1]], ages, running)  # by then, others have been found
+            ticks = {"marker": "|", "s": 90, "linewidths": 2.2, "color": colour}
+            axes.scatter(looks, [height] * len(looks), alpha=due, **ticks)
+            known = "model not seen before" if seen == "0" else f"{seen} seen before"
+            words = f"{known}: {schedule['looks']:.1f} looks, found {schedule['lag']:.1f} s late"
+            axes.text(until, height + 0.1, words, color=colour, ha="right", fontsize=9.5)
+        axes.set_title(f"When one {kind} task is looked at", pad=8)
+        axes.set_xlim(0, until)
+        axes.set_ylim(0, 1.95)
+        axes.set_yticks([])
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.text(each["median"], 0.12, "when such tasks end", ha="center", fontsize=9.5)
+    panels[-1].set_xlabel("seconds after the create")
+    _save(figure, "looking")
+
+
+def trade(data: dict[str, Any]) -> None:
+    """Looks against lag: what each kind of schedule can buy."""
+    figure, axes = _new(
+        "What a schedule can buy: one image-like task, computed",
+        "looks a task",
+        "mean lag, seconds",
+    )
+    rows = data["trade"]
+    kinds = (
+        ("growing", RED, "s", f"backoff by {data['growth']:g}, by its first pause"),
+        ("fixed", ORANGE, "D", "fixed interval, by its length"),
+        ("ours", OURS, "o", "liangxin, 100 seen before, by lag_weight"),
+        ("optimum", INK, "", "exact optimum: no schedule can go below"),
+    )
+    for name, colour, marker, words in kinds:
+        at = [(each["looks"], each["lag"]) for each in rows[name]]
+        style = "-" if marker else "--"
+        axes.plot(*zip(*at, strict=True), style, color=colour, marker=marker, ms=5, label=words)
+    for name, colour, shift in (("fixed", ORANGE, (6, 5)), ("growing", RED, (6, 5))):
+        for each in rows[name]:
+            if each["pause"] in (1.0, 2.5, 6.0):
+                words = f"{each['pause']:g} s"
+                _label(axes, words, each["looks"], each["lag"], colour, shift)
+    for each in rows["ours"]:
+        _label(axes, f"{each['k']:g}", each["looks"], each["lag"], OURS, (-20, -13))
+    _logarithmic(axes, (1, 2, 5, 10, 20, 40), (0.2, 0.5, 1, 2, 5, 10, 20))
+    axes.set_xlim(1, 40)
+    axes.set_ylim(0.2, 32)
+    axes.legend(loc="upper right")
+    _save(figure, "trade")
+
+
+def flight(data: dict[str, Any]) -> None:
+    """A batch over time, killed and run again."""
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(7.6, 6.4), sharex=True, height_ratios=(3, 2)
+    )
+    seconds, created, ended, found = (list(each) for each in zip(*data["rows"], strict=True))
+    marks, most = data["marks"], data["max_in_flight"]
+    running = [made - done for made, done in zip(created, ended, strict=True)]
+    under_way = [made - seen for made, seen in zip(created, found, strict=True)]
+    above.fill_between(seconds, running, color=OURS, alpha=0.75, linewidth=0, label="running")
+    above.fill_between(
+        seconds, running, under_way, color=ORANGE, linewidth=0, label="ended, and not yet found"
+    )
+    above.axhline(most, color=INK, linestyle="--", linewidth=1.4)
+    above.text(seconds[-1], most + 8, f"max_in_flight={most}", ha="right", va="bottom")
+    above.set_title(f"Tasks in flight: {data['requests']:,} requests, one SIGKILL", pad=12)
+    above.set_ylabel("tasks")
+    above.set_ylim(0, 1.3 * most)
+    above.legend(loc="upper left", ncols=2)
+    below.plot(seconds, created, color=INK, label=f"created and charged: {data['charges']:,}")
+    words = f"found ended: {found[-1]:,}; in doubt: {data['in_doubt']}"
+    below.plot(seconds, found, color=OURS, linestyle="--", label=words)
+    below.set_ylabel("tasks so far")
+    below.set_ylim(0, 1.08 * data["requests"])
+    below.set_xlim(0, seconds[-1])
+    below.yaxis.set_major_formatter(PLAIN)
+    below.set_xlabel("seconds")
+    below.legend(loc="lower right")
+    for axes in (above, below):
+        axes.axvspan(marks["killed"], marks["resumed"], color=INK, alpha=0.2, linewidth=0)
+    middle = (marks["killed"] + marks["resumed"]) / 2
+    below.text(
+        middle, 0.8 * data["requests"], "killed,\nuntil run again", ha="center", fontsize=9.5
+    )
+    _save(figure, "flight")
 
 
 def _label(
@@ -243,6 +350,8 @@ def _label(
 
 
 NEEDS = {cost: "schedule", weights: "weights", cpu: "rates", budget: "budget"}
+OTHERS = {"callbacks": (callbacks,), "looking": (looking, trade), "flight": (flight,)}
+"""Plots of files that are measured apart."""
 
 
 def main(path: Path) -> None:
@@ -252,7 +361,10 @@ def main(path: Path) -> None:
         for draw, needed in NEEDS.items():
             if needed in data:
                 draw(data)
-        callbacks(json.loads((HERE / "callbacks.json").read_text(encoding="utf-8")))
+        for name, draw_all in OTHERS.items():
+            measured = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+            for draw in draw_all:
+                draw(measured)
 
 
 if __name__ == "__main__":

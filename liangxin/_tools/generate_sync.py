@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from liangxin.batch import BatchReport
     from liangxin.batch._run import Named
     from liangxin.callbacks import CallbackReceiver
+    from liangxin.hooks import Hook
     from liangxin.ledger import Store
     from liangxin.uploads import Uploader
 

@@ -22,6 +22,7 @@ from tests.bench.results import LATEST, Results, machine
 MEASURES = {
     "startup": "import_ms, ready_ms, dependencies",
     "facade": "sync_overhead_us",
+    "hooks": "hooks_vs_none, us_per_event",
     "schedule": "poll_cost_learned_50, _0 and _burst",
     "budget": "poll_budget_lag",
     "memory": "bytes_per_waiting_task, bytes_per_parked_wait, us_scheduling_per_look",

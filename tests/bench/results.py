@@ -66,6 +66,8 @@ TARGETS: dict[str, Target] = {
     "bytes_per_parked_wait": Target("≤", 5, "KiB", "a parked wait(), on asyncio"),
     "us_scheduling_per_look": Target("≤", 25, "µs", "with 100,000 tasks in flight"),
     "sync_overhead_us": Target("≤", 120, "µs", "a blocking call over the async one"),
+    "hooks_vs_none": Target("≤", 1.15, "×", "CPU of a create and a look with a hook over without"),
+    "us_per_event": Target("≤", 25, "µs", "to make an event and call a hook that does nothing"),
     "import_ms": Target("≤", 45, "ms", "import liangxin over an empty process"),
     "ready_ms": Target("≤", 110, "ms", "from nothing to a client ready to send"),
     "emulator_inside_rps": Target("≥", 3000, "/s", "requests to the emulator in process, one core"),

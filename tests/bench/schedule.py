@@ -81,12 +81,12 @@ def _learned(kind: str, task: Lognormal, k: float, seen: int, turns: int, teach:
         rng = random.Random(f"{kind} {turn}")
         schedule, model = _schedule(k), _pacing.DurationModel(kind)
         for _ in range(seen):
-            _follow(schedule, model, task.median * rng.lognormvariate(0, task.sigma), teach)
+            follow(schedule, model, task.median * rng.lognormvariate(0, task.sigma), teach)
         costs += [_cost(schedule, model, task, k) for _ in range(6)]
     return statistics.fmean(costs)
 
 
-def _follow(schedule: Any, model: Any, duration: float, teach: Any) -> None:
+def follow(schedule: Any, model: Any, duration: float, teach: Any) -> None:
     age = 0.0
     while (later := age + schedule.next_delay(age, model)) < duration:
         model.survived(age, later)
