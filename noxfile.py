@@ -41,7 +41,10 @@ _let_pyenv_find_them()
 def _install(session: nox.Session, group: str, *more: str) -> None:
     """Install the package, editable, with its extras and a dependency group."""
     session.install(
-        "-e", ".[demo,objects,otel,parquet,postgres]", *nox.project.dependency_groups(PROJECT, group), *more
+        "-e",
+        ".[demo,objects,otel,parquet,postgres]",
+        *nox.project.dependency_groups(PROJECT, group),
+        *more,
     )
 
 
@@ -64,7 +67,9 @@ def campaign(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = (EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet", "postgres"))
+    extras = (
+        EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet", "postgres")
+    )
     claimed = [*CORE, *(each for extra in extras for each in extra)]
     _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
     session.run("pip", "list", silent=False)

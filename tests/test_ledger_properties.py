@@ -160,7 +160,7 @@ def test_a_ledger_is_a_dictionary_that_lasts(groups: list[tuple[list[Change], bo
 
 
 @pytest.mark.campaign
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=30)
 @given(STORIES)
 def test_a_shared_ledger_is_one_too(groups: list[tuple[list[Change], bool]]) -> None:
     play(Ledger(database()), groups)
