@@ -21,7 +21,7 @@ nox.options.sessions = ["lint", "types", "tests", "campaign"]
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml("pyproject.toml")
-USUAL = "demo,mcp,objects,otel,parquet,show"
+USUAL = "demo,mcp,objects,otel,parquet,postgres,show"
 """The extras that most sessions install."""
 CORE: list[str] = PROJECT["project"]["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
@@ -64,7 +64,7 @@ def campaign(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = ("cli", "emulator", "objects", "otel", "parquet", "show")
+    extras = ("cli", "emulator", "objects", "otel", "parquet", "postgres", "show")
     claimed = [*CORE, *(each for name in extras for each in EXTRAS[name])]
     _install(session, "test", *map(_lowest, claimed), extras=",".join(extras))
     session.run("pip", "list", silent=False)

@@ -22,6 +22,7 @@ from liangxin._connection import Evidence
 from liangxin._errors import (
     AmbiguousCreate,
     ClientStateError,
+    LedgerHeld,
     LiangxinError,
     NotSent,
     RateLimited,
@@ -45,6 +46,9 @@ log = logging.getLogger("liangxin")
 
 Done: TypeAlias = Callable[[Task | LiangxinError], None]
 
+HELD_PAUSE = 2.0
+"""Seconds at most between two looks at a create that another process is making."""
+
 SEARCH = 10.0
 """Seconds for which a task is looked for that a callback has named, and whose answer was lost."""
 
@@ -60,9 +64,12 @@ class Creation:
         source: object,
         entry: Entry | None,
         ticket: Ticket | None,
+        waits_for_others: bool,
     ) -> None:
         self.entry = entry
         """Its row in the ledger, if there is one."""
+        self.waits_for_others = waits_for_others
+        """Whether it waits while another process makes the very same create."""
         self.ticket = ticket
         """Its address for a callback, if it has one of ours."""
         self.source = self if source is None else source
@@ -157,12 +164,14 @@ class Creations:
         source: object = None,
         recorder: Recorder | None = None,
         key: str | None = None,
+        waits_for_others: bool = False,
     ) -> Creation:
         """
         Begin a create and return at once; `done` gets the task, or the error, in the end.
 
         With a `recorder`, nothing leaves that is not on record, and a `key` that its ledger knows
-        is not created again.
+        is not created again.  One that another process is creating now is a `LedgerHeld`, with
+        `waits_for_others` only when that takes longer than a create may.
 
         Bad input raises here, before anything is sent; of a picture on this machine, `done` gets
         the error.
@@ -177,7 +186,7 @@ class Creations:
             if ticket is not None:
                 ticket.model = request.model
             entry = None if recorder is None else recorder.entry(key)
-            creation = Creation(input, request, done, source, entry, ticket)
+            creation = Creation(input, request, done, source, entry, ticket, waits_for_others)
             self._owned.start(lambda: self._run(creation))
         except LiangxinError:
             if ticket is not None:
@@ -202,7 +211,9 @@ class Creations:
             results.append(result)
             answered.set()
 
-        creation = self.start(input, callback_url, done, recorder=recorder, key=key)
+        creation = self.start(
+            input, callback_url, done, recorder=recorder, key=key, waits_for_others=True
+        )
         try:
             await answered.wait()
         except BaseException:  # cancelled, maybe in the very moment of the answer
@@ -295,11 +306,23 @@ class Creations:
             self._keys.pop(name).set()
 
     async def _known_or_new(self, creation: Creation, entry: Entry) -> Task:
-        planned = await entry.plan(creation.request)
+        planned = await self._planned(creation, entry)
         if isinstance(planned, Task):
             return planned
         creation.request = planned
         return await self._attempts(creation)
+
+    async def _planned(self, creation: Creation, entry: Entry) -> Task | wire.CreateRequest:
+        """Plan it; first wait for another process that is making the same create."""
+        pause, deadline = HELD_PAUSE / 16, anyio.current_time() + self._timeout
+        while True:
+            try:
+                return await entry.plan(creation.request)
+            except LedgerHeld:
+                if not creation.waits_for_others or anyio.current_time() + pause > deadline:
+                    raise
+            await anyio.sleep(pause)
+            pause = min(2 * pause, HELD_PAUSE)
 
     def keep(self, outcome: Outcome) -> None:
         """Keep an outcome that nobody waits for any more, unless nothing can have been paid."""

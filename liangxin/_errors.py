@@ -16,7 +16,8 @@ Every exception this package raises, in one tree.
     ├── DownloadError
     │   └── Truncated · Corrupt · Blocked · TooLarge · ResultExpired
     ├── LedgerError                               the ledger cannot be opened, read or written so
-    │   └── LedgerLocked(pid, host) · LedgerCorrupt · LedgerTooNew · LedgerConflict(key)
+    │   ├── LedgerLocked(pid, host) · LedgerCorrupt · LedgerTooNew
+    │   └── LedgerConflict(key) · LedgerHeld(key, holder)
     ├── InputError  (also ValueError)             refused here, before anything is paid
     ├── CallbackRejected                          a callback that its verifier does not believe
     └── ClientStateError  (also RuntimeError)     closed, not opened, or carried across a fork
@@ -302,6 +303,19 @@ class LedgerConflict(LedgerError):
     def __init__(self, message: str, *, key: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+class LedgerHeld(LedgerError):
+    """
+    Another process, `holder`, is at work on the row `key` of a shared ledger: nothing was sent.
+
+    Ask again later: what it became is told then, and it is never paid for twice.
+    """
+
+    def __init__(self, message: str, *, key: str, holder: str) -> None:
+        super().__init__(message)
+        self.key = key
+        self.holder = holder
 
 
 # --- ours --------------------------------------------------------------------------------------

@@ -31,7 +31,17 @@ from liangxin._owned import OwnedTasks
 from liangxin._tasks import Task, TaskState
 from liangxin._text import printable, quoted
 from liangxin._wire import CreateRequest, leaf_of
-from liangxin.ledger import Change, LedgerRow, LedgerState, Move, Plan, Store, input_sha256, now
+from liangxin.ledger import (
+    Change,
+    LedgerRow,
+    LedgerState,
+    Move,
+    Plan,
+    Store,
+    held,
+    input_sha256,
+    now,
+)
 
 log = logging.getLogger("liangxin")
 
@@ -184,7 +194,8 @@ class Entry:
 
         Where the ledger knows the key, the task that was created for it is returned instead.
         Raises `LedgerConflict` if the key stands for another input, and `AmbiguousCreate` if it
-        was sent and nobody knows what became of it.
+        was sent and nobody knows what became of it.  Raises `LedgerHeld` while another process is
+        at work on it.
         """
         row = await self.recorder.record(
             Plan(
@@ -197,6 +208,8 @@ class Entry:
             )
         )
         self.ref = row.ref
+        if row.held_by is not None and row.state is not LedgerState.ACCEPTED:
+            raise held(row)
         if row.state is LedgerState.REFUSED:  # asked for once more, and nothing was paid
             await self._move(LedgerState.PLANNED)
         elif row.state is not LedgerState.PLANNED:

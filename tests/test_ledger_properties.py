@@ -21,6 +21,7 @@ from liangxin.ledger import (
     Renew,
     input_sha256,
 )
+from tests.databases import database
 from tests.test_ledger import LEGAL
 
 
@@ -148,25 +149,39 @@ GROUPS: st.SearchStrategy[list[Change]] = st.one_of(
 )
 
 
+STORIES = st.lists(st.tuples(GROUPS, st.booleans()), max_size=12)
+
+
 @settings(deadline=None, max_examples=100)
-@given(st.lists(st.tuples(GROUPS, st.booleans()), max_size=12))
+@given(STORIES)
 def test_a_ledger_is_a_dictionary_that_lasts(groups: list[tuple[list[Change], bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        play(Quick(Path(folder, "posters.db")), groups)
+
+
+@pytest.mark.campaign
+@settings(deadline=None, max_examples=30)
+@given(STORIES)
+def test_a_shared_ledger_is_one_too(groups: list[tuple[list[Change], bool]]) -> None:
+    play(Ledger(database()), groups)
+
+
+def play(ledger: Ledger, groups: list[tuple[list[Change], bool]]) -> None:
+    """Make the changes in the ledger and in the model, and compare them after each group."""
     model = Model()
     start: list[Change] = [plan("a", "r0", "x"), plan("b", "r1", "x")]
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Quick(Path(folder, "posters.db"))
-        for group, reopens in [(start, False), *groups]:
-            for change, result in zip(group, ledger.apply(group), strict=True):
-                wanted = model.make(change)
-                assert isinstance(result, LedgerError) == (wanted is None), (change, result)
-                if isinstance(result, LedgerRow):
-                    assert seen(result).ref == wanted.ref  # type: ignore[union-attr]
-            if reopens:
-                ledger.close()
-                ledger.open()
-                model.crash()
-            agree(ledger, model)
-        ledger.close()
+    for group, reopens in [(start, False), *groups]:
+        for change, result in zip(group, ledger.apply(group), strict=True):
+            wanted = model.make(change)
+            assert isinstance(result, LedgerError) == (wanted is None), (change, result)
+            if isinstance(result, LedgerRow):
+                assert seen(result).ref == wanted.ref  # type: ignore[union-attr]
+        if reopens:
+            ledger.close()
+            ledger.open()
+            model.crash()
+        agree(ledger, model)
+    ledger.close()
 
 
 def agree(ledger: Ledger, model: Model) -> None:

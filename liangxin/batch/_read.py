@@ -156,6 +156,10 @@ class RequestFile(Iterator[Request]):
     def __next__(self) -> Request:
         return next(self._requests)
 
+    def again(self) -> RequestFile:
+        """The same from its beginning; what was said of bad lines is not said again."""
+        return RequestFile(self._again, self._again(), self._skips, lambda line: None)
+
     def check(self) -> Checked:
         """Read all of it, and return what it holds; see `batch.check`."""
         return _checked(self._again())

@@ -30,6 +30,8 @@ class BatchReport:
 
     `created` counts what this run has paid for, `resumed` what an earlier one had finished, and
     `repeated` the requests whose key had been there before.  `in_flight` are under way now.
+    `elsewhere` counts what other processes over a shared ledger are at work on: it is waited for,
+    and then counted as what it became.
     `bad_lines` were skipped.  `stopped` says why no more is created, None while all goes well.
     """
 
@@ -38,6 +40,7 @@ class BatchReport:
     resumed: int = 0
     repeated: int = 0
     bad_lines: int = 0
+    elsewhere: int = 0
     succeeded: int = 0
     failed: int = 0
     waiting: int = 0

@@ -37,6 +37,7 @@ from liangxin._errors import (
     InputError,
     LedgerConflict,
     LedgerError,
+    LedgerHeld,
     LiangxinError,
     Unauthorized,
 )
@@ -58,8 +59,14 @@ Requests: TypeAlias = str | os.PathLike[str] | Iterable[Named] | AsyncIterable[N
 
 CHUNK = 256
 """How many keys are looked up in the ledger at a time."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+"""Seconds between two looks at what other processes have work with."""
 DOWNLOADS = 8
 """How many results are fetched at a time."""
+
+
+_OF_ONE_ROW = (LedgerConflict, LedgerHeld)
+"""What a ledger says of one create, and of no other."""
 
 
 @frozen(kw_only=True)
@@ -229,6 +236,10 @@ class BatchRun(AsyncIterator[Outcome]):
         assert isinstance(item, _Item)
         self._flying.discard(item)
         self.report.in_flight = len(self._flying)
+        self._undecided.landed.set()
+        if isinstance(landed.error, LedgerHeld):
+            self._undecided.leave(item.request)
+            return
         await self.tell(evolve(landed, key=item.request.key, input=item.request.input, index=None))
         if self.report.ambiguous > self.rules.max_ambiguous:
             limit = self.rules.max_ambiguous
@@ -238,7 +249,7 @@ class BatchRun(AsyncIterator[Outcome]):
         """Create nothing more after what the next request would meet as well."""
         if isinstance(result, (Unauthorized, Forbidden)):
             self.stop(str(result))
-        elif isinstance(result, LedgerError) and not isinstance(result, LedgerConflict):
+        elif isinstance(result, LedgerError) and not isinstance(result, _OF_ONE_ROW):
             self.stop(f"the ledger cannot be written: {result}")
 
     async def sha256_of(self, request: Request) -> str:
@@ -254,13 +265,18 @@ class BatchRun(AsyncIterator[Outcome]):
             for creation in self._creating:
                 creation.withdraw()
 
-    async def tell(self, outcome: Outcome) -> None:
+    @property
+    def is_flying(self) -> bool:
+        """Whether a request is under way, of which may turn out that another process has it."""
+        return bool(self._flying)
+
+    async def tell(self, outcome: Outcome, *, fetches: bool = True) -> None:
         """Deliver what became of a request, with its files if it has any to fetch."""
         while len(self._ready) + self._fetching >= self.rules.max_in_flight:
             if self._room.is_set():
                 self._room = anyio.Event()
             await self._room.wait()
-        if outcome.ok and self.rules.out is not None and not outcome.files:
+        if fetches and outcome.ok and self.rules.out is not None and not outcome.files:
             assert self._fetchers is not None
             self._fetching += 1
             self._fetchers.start_soon(self._fetch, outcome, self.rules.out)
@@ -321,30 +337,41 @@ def _first(failure: BaseException) -> Exception:
 
 
 class _Undecided(AsyncIterator[_Item]):
-    """Draws the requests, tells of those that are at their end, and yields the others."""
+    """
+    Draws the requests, tells of those that are at their end, and yields the others.
+
+    What other processes have work with is left to them, and asked for again when all else has been
+    drawn: one by one it has ended, or is free because its holder has gone.
+    """
 
     def __init__(self, run: BatchRun) -> None:
         self._run = run
-        self._source = _Source(run)
+        self._source = _Source(run.requests, run.report)
         self._items: deque[_Item] = deque()
         self._seen: set[bytes] = set()
         self._begun = 0
+        self._elsewhere: dict[bytes, Request | None] = {}
+        """What others have; of a file that can be read again, the hashes of the keys alone."""
+        self._is_drawn = False
+        self._pause = FIRST_PAUSE
+        self.landed = anyio.Event()
+        """Set when a request has landed."""
 
     def close(self) -> None:
         """Draw no more."""
         self._source.close()
 
+    def leave(self, request: Request) -> None:
+        """Leave a request to the process that has work with it."""
+        keeps = not self._source.is_rereadable
+        self._elsewhere[_digest(request)] = request if keeps else None
+        self._run.report.elsewhere = len(self._elsewhere)
+
     async def __anext__(self) -> _Item:
         report, rules = self._run.report, self._run.rules
         while True:
             while not self._items:
-                if report.stopped is not None and not self._source.is_finite:
-                    raise StopAsyncIteration
-                requests = await self._source.draw()
-                if not requests:
-                    report.total = len(self._seen) if report.total is None else report.total
-                    raise StopAsyncIteration
-                await self._sort([each for each in requests if self._is_ours(each)])
+                await self._draw()
             item = self._items.popleft()
             await self._run.check_file()
             if not item.is_new:
@@ -356,9 +383,47 @@ class _Undecided(AsyncIterator[_Item]):
                 return item
             report.not_created += 1
 
+    async def _draw(self) -> None:
+        """Take in some more requests; `StopAsyncIteration` when there will be none."""
+        report = self._run.report
+        if not self._is_drawn:
+            if report.stopped is not None and not self._source.is_finite:
+                raise StopAsyncIteration
+            requests = await self._source.draw()
+            if requests:
+                await self._sort([each for each in requests if self._is_ours(each)])
+                return
+            report.total = len(self._seen) if report.total is None else report.total
+            self._is_drawn = True
+        if not self._run.recorder.ledger.is_shared or report.stopped is not None:
+            raise StopAsyncIteration
+        if self._elsewhere:
+            await self._ask_again()
+        elif self._run.is_flying:
+            self.landed = anyio.Event()
+            await self.landed.wait()
+        else:
+            raise StopAsyncIteration
+
+    async def _ask_again(self) -> None:
+        """See what has become of all that others have work with."""
+        await anyio.sleep(self._pause)
+        self._pause = min(1.5 * self._pause, LONGEST_PAUSE)
+        began = anyio.current_time()
+        source = self._source.again(self._elsewhere.values())
+        try:
+            while requests := await source.draw():
+                left = [each for each in requests if _digest(each) in self._elsewhere]
+                if left:
+                    await self._sort(left, again=True)
+        finally:
+            source.close()
+        took = anyio.current_time() - began  # a file of millions is not read all the time
+        self._pause = max(self._pause, 10 * took)
+
     def _is_ours(self, request: Request) -> bool:
         """Whether a request is of our shard, and its key has not been there before."""
-        digest = sha256(request.key.encode("utf-8", "surrogatepass")).digest()[:16]
+        digest = _digest(request)
         shard = self._run.rules.shard
         if shard is not None and int.from_bytes(digest[:8]) % shard[1] != shard[0]:
             return False
@@ -368,12 +433,17 @@ class _Undecided(AsyncIterator[_Item]):
         self._seen.add(digest)
         return True
 
-    async def _sort(self, requests: list[Request]) -> None:
+    async def _sort(self, requests: list[Request], *, again: bool = False) -> None:
         recorder = self._run.recorder
         keys = [request.key for request in requests]
         rows = await recorder.run(lambda: recorder.ledger.find(keys, bare=True))
         for request in requests:
             row = rows.get(request.key)
+            if row is not None and row.held_by is not None:
+                self.leave(request)
+                continue
+            if again:
+                self._have_back(request)
             if row is None or row.state in (LedgerState.PLANNED, LedgerState.SENDING):
                 self._items.append(_Item(request, is_new=True))
             elif row.state is LedgerState.ACCEPTED:
@@ -381,7 +451,13 @@ class _Undecided(AsyncIterator[_Item]):
             elif await self._is_to_be_renewed(request, row):
                 self._items.append(_Item(request, is_new=True))
             else:
-                await self._run.tell(await self._outcome_of(request, row))
+                # What another process has brought to its end, it has also fetched.
+                await self._run.tell(await self._outcome_of(request, row), fetches=not again)
+
+    def _have_back(self, request: Request) -> None:
+        del self._elsewhere[_digest(request)]
+        self._run.report.elsewhere = len(self._elsewhere)
+        self._pause = FIRST_PAUSE
 
     async def _is_to_be_renewed(self, request: Request, row: LedgerRow) -> bool:
         if not self._run.rules.retry_failed or self._run.report.stopped is not None:
@@ -448,13 +524,15 @@ class _Undecided(AsyncIterator[_Item]):
 class _Source:
     """Where the requests come from, drawn a chunk at a time where that holds up nobody."""
 
-    def __init__(self, run: BatchRun) -> None:
-        self._run = run
+    def __init__(
+        self, given: Iterable[Named] | AsyncIterable[Named], report: BatchReport | None
+    ) -> None:
+        self._report = report
+        """Where skipped lines are counted, when it is drawn for the first time."""
         self._chunk = CHUNK
         self._file: RequestFile | None = None
         self._items: Iterator[Named] | None = None
         self._trickle: AsyncIterator[Named] | None = None
-        given = run.requests
         if isinstance(given, RequestFile):
             self._chunk = CHUNK if given.is_rereadable else 1
             self._file = given
@@ -464,6 +542,15 @@ class _Source:
             self._trickle = aiter(given) if isinstance(given, AsyncIterable) else Drawn(given)
         self.is_finite = self._trickle is None and self._chunk > 1
         """Whether it can be read to its end also when nothing more is created."""
+        self.is_rereadable = self._file is not None and self._file.is_rereadable
+        """Whether `again` finds everything once more, without being told."""
+
+    def again(self, kept: Iterable[Request | None]) -> _Source:
+        """The same from the beginning; of what cannot be read again, what was kept of it."""
+        if self.is_rereadable:
+            assert self._file is not None
+            return _Source(self._file.again(), None)
+        return _Source([each for each in kept if each is not None], None)
 
     def close(self) -> None:
         """Close the file, if it is one."""
@@ -475,7 +562,8 @@ class _Source:
         if self._file is not None:
             file = self._file
             drawn = await anyio.to_thread.run_sync(lambda: list(islice(file, self._chunk)))
-            self._run.report.bad_lines = file.skipped
+            if self._report is not None:
+                self._report.bad_lines = file.skipped
             return drawn
         if self._items is not None:
             return [_request(each) for each in islice(self._items, self._chunk)]
@@ -483,6 +571,10 @@ class _Source:
         async for each in self._trickle:
             return [_request(each)]
         return []
+
+
+def _digest(request: Request) -> bytes:
+    return sha256(request.key.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def _request(named: object) -> Request:

@@ -17,6 +17,9 @@ from liangxin.ledger._rows import LedgerRow, LedgerState, Move, Plan, Renew
 REASON_LIMIT = 4000
 """How many characters of a reason are kept; some of them are a service's."""
 
+CRASHED = "the process that sent it ended before the answer was recorded"
+"""Why a create is in doubt that somebody was sending who is gone."""
+
 _RENEWABLE = (LedgerState.AMBIGUOUS, LedgerState.FAILED, LedgerState.ABANDONED)
 
 
@@ -97,6 +100,11 @@ def _news(move: Move) -> dict[str, Any]:
         "files": move.files,
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def doubted(row: LedgerRow) -> LedgerRow:
+    """A row that was being sent by somebody who is gone: nobody can know."""
+    return evolve(row, state=LedgerState.AMBIGUOUS, reason=CRASHED)
 
 
 def renewed(row: LedgerRow, renew: Renew) -> tuple[LedgerRow, LedgerRow]:

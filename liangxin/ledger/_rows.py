@@ -94,6 +94,9 @@ class LedgerRow:
 
     `answered_at` is when the answer came, or when it was clear that none would.  `reason` says in
     words why the create was refused, failed or is in doubt; `raw` is the unreadable answer, if any.
+
+    `held_by` names the process that has work with it, if that is another one than ours and alive:
+    only where a ledger is shared.
     """
 
     key: str
@@ -114,6 +117,7 @@ class LedgerRow:
     raw: bytes | None = field(default=None, repr=False)
     urls: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    held_by: str | None = None
 
 
 @frozen(kw_only=True)
@@ -250,6 +254,8 @@ class Store(Protocol):
 
     is_quick: bool
     """Whether a call takes no longer than a line of code, so that it may be made in the loop."""
+    is_shared: bool
+    """Whether other processes may have it open too, so that a row may be held by one of them."""
 
     @property
     def is_open(self) -> bool:

@@ -24,7 +24,7 @@ from liangxin._errors import InputError, LedgerError
 from liangxin._text import in_words, quoted
 from liangxin.ledger import _schema
 from liangxin.ledger._lock import LockFile
-from liangxin.ledger._moves import moved, planned, refuse_conflict, renewed
+from liangxin.ledger._moves import CRASHED, moved, planned, refuse_conflict, renewed
 from liangxin.ledger._rows import Change, LedgerRow, LedgerState, Move, Plan, Renew
 from liangxin.ledger._table import (
     Line,
@@ -39,8 +39,6 @@ from liangxin.ledger._table import (
 
 PAGE = 256
 """How many rows are read at a time, and how many keys are looked up at a time."""
-
-_CRASHED = "the process that sent it ended before the answer was recorded"
 
 
 class _Open:
@@ -59,6 +57,7 @@ class SqliteStore:
     """A `Store` in a file, which is created or opened when it is first needed."""
 
     is_quick = False
+    is_shared = False
     _synchronous = "FULL"
     _steps = _schema.STEPS
 
@@ -360,7 +359,7 @@ def _doubt_what_was_being_sent(db: sqlite3.Connection) -> None:
         with _schema.transaction(db):
             db.execute(
                 "UPDATE rows SET state = ?, reason = ? WHERE state = ?",
-                (LedgerState.AMBIGUOUS.value, _CRASHED, *sending),
+                (LedgerState.AMBIGUOUS.value, CRASHED, *sending),
             )
 
 

@@ -1,18 +1,24 @@
-"""A line of the table and the `LedgerRow` that it stands for: read and written, nothing decided."""
+"""
+A line of the table and the `LedgerRow` that it stands for: read and written, nothing decided.
+
+The columns are the same in every database; the statements here are SQLite's.
+"""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from liangxin._errors import LedgerCorrupt, LedgerError
 from liangxin._text import in_words, quoted
 from liangxin.ledger._rows import LedgerRow, LedgerState
 
-_FIXED = ("key", "ref", "model", "sha256", "input", "planned_at")
-_CHANGING = (
+if TYPE_CHECKING:
+    import sqlite3
+
+FIXED = ("key", "ref", "model", "sha256", "input", "planned_at")
+CHANGING = (
     "current",
     "state",
     "task_id",
@@ -26,11 +32,11 @@ _CHANGING = (
     "urls",
     "files",
 )
-_COLUMNS = (*_FIXED, *_CHANGING)
+COLUMNS = (*FIXED, *CHANGING)
 
-_SELECT = f"SELECT rows.n, {', '.join(_COLUMNS)}"
-_INSERT = f"INSERT INTO rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_UPDATE = f"UPDATE rows SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE n = ?"
+_SELECT = f"SELECT rows.n, {', '.join(COLUMNS)}"
+_INSERT = f"INSERT INTO rows ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_UPDATE = f"UPDATE rows SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE n = ?"
 
 _raw_decode = json.JSONDecoder().raw_decode
 
@@ -41,20 +47,20 @@ class Line(NamedTuple):
     """A row, its number in the table, and that of its input, if that is stored."""
 
     n: int
-    input_n: int | None
+    input_n: Any
     row: LedgerRow
 
 
 def select(db: sqlite3.Connection, where: str, *values: object) -> list[Line]:
     """The lines that a condition names."""
     sql = f"{_SELECT}, body FROM rows LEFT JOIN inputs ON inputs.n = input WHERE {where}"
-    return [_line(*columns) for columns in db.execute(sql, values).fetchall()]
+    return [line_of(*columns) for columns in db.execute(sql, values).fetchall()]
 
 
 def select_bare(db: sqlite3.Connection, where: str, *values: object) -> list[Line]:
     """The lines that a condition names, without their inputs."""
     sql = f"{_SELECT}, NULL FROM rows WHERE {where}"
-    return [_line(*columns) for columns in db.execute(sql, values).fetchall()]
+    return [line_of(*columns) for columns in db.execute(sql, values).fetchall()]
 
 
 def one(db: sqlite3.Connection, where: str, value: object) -> Line | None:
@@ -62,7 +68,8 @@ def one(db: sqlite3.Connection, where: str, value: object) -> Line | None:
     return next(iter(select(db, where, value)), None)
 
 
-def _line(*columns: Any) -> Line:
+def line_of(*columns: Any) -> Line:
+    """The line that a database's answer stands for: its number, `COLUMNS`, the input's text."""
     try:
         return Line(columns[0], columns[5], _row(*columns))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -123,7 +130,14 @@ def _strings(body: str) -> tuple[str, ...]:
     return tuple(strings)
 
 
-def _changing(row: LedgerRow) -> tuple[object, ...]:
+def fixed(row: LedgerRow, input_n: object) -> tuple[object, ...]:
+    """What stands in the columns `FIXED`."""
+    sha256 = bytes.fromhex(row.sha256)
+    return (row.key, row.ref, row.model, sha256, input_n, row.planned_at)
+
+
+def changing(row: LedgerRow) -> tuple[object, ...]:
+    """What stands in the columns `CHANGING`."""
     return (
         row.current,
         row.state.value,
@@ -142,13 +156,12 @@ def _changing(row: LedgerRow) -> tuple[object, ...]:
 
 def update(db: sqlite3.Connection, n: int, row: LedgerRow) -> None:
     """Write what a change may have changed."""
-    db.execute(_UPDATE, (*_changing(row), n))
+    db.execute(_UPDATE, (*changing(row), n))
 
 
 def insert(db: sqlite3.Connection, row: LedgerRow, input_n: int | None) -> None:
     """Add a row, whose input is stored under a number already."""
-    fixed = (row.key, row.ref, row.model, bytes.fromhex(row.sha256), input_n, row.planned_at)
-    db.execute(_INSERT, (*fixed, *_changing(row)))
+    db.execute(_INSERT, (*fixed(row, input_n), *changing(row)))
 
 
 def keep_input(db: sqlite3.Connection, input: Mapping[str, object] | None) -> int | None:
