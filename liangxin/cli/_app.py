@@ -41,6 +41,8 @@ _EXTRA_OF = {
     "jsonschema": "mcp",
     "mcp": "mcp",
     "mcp_types": "mcp",
+    "psycopg": "postgres",
+    "psycopg_pool": "postgres",
     "pyarrow": "parquet",
     "starlette": "demo",
     "uvicorn": "demo",

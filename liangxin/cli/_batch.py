@@ -43,7 +43,7 @@ def perform(
     file: str,
     *,
     out: Path | None,
-    ledger: Path | None,
+    ledger: Path | str | None,
     model: str | None,
     fields: tuple[str, ...],
     read_as: Any,
@@ -95,7 +95,7 @@ def perform(
             anyio.run(run.main, requests, told, rules)
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    run.show(ledger)
+    run.show(None if isinstance(ledger, str) else ledger)
     run.conclude()
     return run.exit_code
 
@@ -207,6 +207,7 @@ class _Run:
             (report.ambiguous, "in doubt: sent, not answered, MAYBE PAID"),
             (report.conflicts, "in conflict with the ledger; not sent"),
             (report.not_created, "not created; not paid"),
+            (report.elsewhere, "are with other processes, which go on with them"),
             (
                 report.in_flight if self.is_interrupted else 0,
                 "were under way: the next run goes on with them",

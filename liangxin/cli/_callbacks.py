@@ -42,7 +42,9 @@ def receiving(public_url: str, host: str, port: int) -> Iterator[CallbackReceive
         yield receiver
 
 
-def perform(public_url: str, path: Path, *, host: str, port: int, base_url: str | None) -> int:
+def perform(
+    public_url: str, path: Path | str, *, host: str, port: int, base_url: str | None
+) -> int:
     """Serve until nothing is open any more; return the exit code."""
     vigil = _Vigil()
     with (
@@ -67,7 +69,7 @@ class _Vigil:
     failures: int = 0
     is_interrupted: bool = False
 
-    async def main(self, path: Path, told: dict[str, Any]) -> None:
+    async def main(self, path: Path | str, told: dict[str, Any]) -> None:
         """Wait until nothing is open, or until Ctrl-C."""
 
         async def work() -> None:

@@ -36,7 +36,7 @@ def perform(
     base_url: str | None,
     emulator: bool,
     slugs: Iterable[str],
-    ledger: Path | None,
+    ledger: Path | str | None,
     out: Path | None,
     **bounds: Any,
 ) -> int:
@@ -93,7 +93,7 @@ async def _lines() -> AsyncIterator[str]:
 
 
 @contextmanager
-def _ledger(path: Path | None) -> Iterator[Ledger]:
+def _ledger(path: Path | str | None) -> Iterator[Ledger]:
     """The ledger of that path, or one for now, which says in the end what it will not know."""
     if path is not None:
         with Ledger(path) as ledger:

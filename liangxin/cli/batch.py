@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import click
 
-from liangxin.cli._options import FORMATS
+from liangxin.cli._options import FORMATS, LedgerPlace
 
 ReadAs = Literal["jsonl", "csv", "tsv", "parquet"]
 
@@ -38,9 +38,10 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 )
 @click.option(
     "--ledger",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="What is paid is on record here.  [default: ledger.db in --out]",
+    type=LedgerPlace(dir_okay=False),
+    metavar="FILE|URL",
+    help="What is paid is on record here: a file, or the postgresql:// address of a ledger that "
+    "many machines share.  [default: ledger.db in --out]",
 )
 @click.option("--model", metavar="NAME", help="The model of requests that name none.")
 @click.option(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from liangxin.cli._options import BASE_URL, EMULATOR, format_option
+from liangxin.cli._options import BASE_URL, EMULATOR, LedgerPlace, format_option
 
 _LEDGER = click.Option(
     ["--ledger"],
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
+    type=LedgerPlace(dir_okay=False),
+    metavar="FILE|URL",
     help="A ledger to look into.  [default: ledger.db in this folder, if it is there]",
 )
 

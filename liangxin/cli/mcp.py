@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from liangxin.cli._options import BASE_URL, EMULATOR
+from liangxin.cli._options import BASE_URL, EMULATOR, LedgerPlace
 
 
 def _perform(**given: Any) -> None:
@@ -30,8 +30,8 @@ mcp = click.Command(
         ),
         click.Option(
             ["--ledger"],
-            type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE",
+            type=LedgerPlace(dir_okay=False),
+            metavar="FILE|URL",
             help="Where creates are on record, so that a key is paid once for good.  "
             "[default: until the server ends]",
         ),

@@ -29,7 +29,7 @@ Check: TypeAlias = Callable[[], Awaitable[Finding | Sequence[Finding]]]
 _STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "fails": "red", "skipped": "dim"}
 
 
-def perform(*, base_url: str | None, emulator: bool, ledger: Path | None, form: str) -> int:
+def perform(*, base_url: str | None, emulator: bool, ledger: Path | str | None, form: str) -> int:
     """Check everything, tell of it, and return the exit code."""
     line = LiveLine(is_quiet=form == "quiet")
     with service(base_url, emulator) as told, line.shown():
@@ -40,7 +40,9 @@ def perform(*, base_url: str | None, emulator: bool, ledger: Path | None, form: 
     return AUTH if "key" in failing else UNEXPECTED if failing else OK
 
 
-async def examine(base_url: str | None, api_key: str | None, ledger: Path | None) -> list[Finding]:
+async def examine(
+    base_url: str | None, api_key: str | None, ledger: Path | str | None
+) -> list[Finding]:
     """Run all checks; those that wait for others, at the same time."""
     origin, address = _here.address(base_url, emulated=api_key is not None)
     secret, key = _here.key(api_key)

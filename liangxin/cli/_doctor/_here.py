@@ -82,26 +82,31 @@ def key(given: str | None) -> tuple[Secret | None, Finding]:
     return secret, Finding("key", "skipped", f"{len(secret.reveal())} characters ({where})")
 
 
-def ledger(named: Path | None) -> Finding:
+def ledger(named: Path | str | None) -> Finding:
     """Whether the ledger can be used, what is in doubt there, and whether the disk has room."""
     path = named or Path("ledger.db")
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         if named is None:
             return Finding("ledger", "ok", "none in this folder; --ledger FILE names another")
         return Finding("ledger", "fails", f"there is no {path}", "check the path")
     try:
         with Ledger(path) as opened:
             counts = opened.counts()
+            name = opened.path if isinstance(path, str) else path
     except LedgerLocked as error:
         return Finding("ledger", "fails", str(error))
     except (LedgerError, InputError) as error:
+        if isinstance(path, str):
+            return Finding("ledger", "fails", str(error))
         copy = f"liangxin ledger recover {path} --to NEW"
         return Finding("ledger", "fails", str(error), f"if it is damaged: {copy}")
-    found = f"{path} opens, with {sum(counts.values()):,} rows"
+    found = f"{name} opens, with {sum(counts.values()):,} rows"
     if counts.get(LedgerState.AMBIGUOUS):
         found += f", {counts[LedgerState.AMBIGUOUS]:,} of them in doubt"
-        look = f"liangxin ledger export {path} --state ambiguous"
+        look = f"liangxin ledger export {name} --state ambiguous"
         return Finding("ledger", "warning", found, f"{look}; then attach, resend or abandon each")
+    if isinstance(path, str):
+        return Finding("ledger", "ok", found)
     free = shutil.disk_usage(path.parent).free
     if free < _LITTLE_DISK:
         mend = "make room: nothing is created that cannot be put on record"
