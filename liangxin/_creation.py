@@ -77,6 +77,8 @@ class Creation:
         self.input = input
         self.request = request
         self.scope = anyio.CancelScope(shield=True)
+        self.is_known = False
+        """Whether the ledger had the task already."""
         self.in_doubt = False
         """Whether a byte has left and no answer has settled what became of it."""
         self.given_up = False
@@ -308,6 +310,7 @@ class Creations:
     async def _known_or_new(self, creation: Creation, entry: Entry) -> Task:
         planned = await self._planned(creation, entry)
         if isinstance(planned, Task):
+            creation.is_known = True
             return planned
         creation.request = planned
         return await self._attempts(creation)

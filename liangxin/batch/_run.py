@@ -217,7 +217,7 @@ class BatchRun(AsyncIterator[Outcome]):
         def counted(result: Task | LiangxinError) -> None:
             self._creating.discard(creation)
             self._stop_after(result)
-            self.report.created += item.is_new and isinstance(result, Task)
+            self.report.created += isinstance(result, Task) and not creation.is_known
             done(result)
 
         creation = self._start(
@@ -356,6 +356,8 @@ class _Undecided(AsyncIterator[_Item]):
         """What others have; of a file that can be read again, the hashes of the keys alone."""
         self._is_drawn = False
         self._pause = FIRST_PAUSE
+        self._took = 0.0
+        """Seconds for reading the file once more: one of millions is not read all the time."""
         self.landed = anyio.Event()
         """Set when a request has landed."""
 
@@ -409,19 +411,23 @@ class _Undecided(AsyncIterator[_Item]):
 
     async def _ask_again(self) -> None:
         """See what has become of all that others have work with."""
-        await anyio.sleep(self._pause)
+        await anyio.sleep(max(self._pause, 10 * self._took))
         self._pause = min(1.5 * self._pause, LONGEST_PAUSE)
-        began = anyio.current_time()
+        self._took = 0.0
         source = self._source.again(self._elsewhere.values())
         try:
-            while requests := await source.draw():
+            while requests := await self._drawn(source):
                 left = [each for each in requests if _digest(each) in self._elsewhere]
                 if left:
                     await self._sort(left, again=True)
         finally:
             source.close()
-        took = anyio.current_time() - began  # a file of millions is not read all the time
-        self._pause = max(self._pause, 10 * took)
+
+    async def _drawn(self, source: _Source) -> list[Request]:
+        began = anyio.current_time()
+        requests = await source.draw()
+        self._took += anyio.current_time() - began
+        return requests
 
     def _is_ours(self, request: Request) -> bool:
         """Whether a request is of our shard, and its key has not been there before."""
