@@ -49,9 +49,11 @@ def _install(session: nox.Session, group: str, *more: str, extras: str = USUAL) 
 def tests(session: nox.Session) -> None:
     """The tests, on every supported interpreter there is; but for the campaign."""
     _install(session, "test")
+    is_first = session.python == PYTHONS[0]
+    marked = "not campaign" if is_first else "not campaign and not once"
     # uvloop on the oldest and the newest of them; asyncio and trio on all.
     share = ("-k", "not uvloop") if session.python in PYTHONS[1:-1] else ()
-    session.run("pytest", "-m", "not campaign", *share, *session.posargs)
+    session.run("pytest", "-m", marked, *share, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

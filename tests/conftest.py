@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -33,6 +34,28 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("unhurried")
     config.addinivalue_line("markers", "virtual_time: run on clocks that jump")
     config.addinivalue_line("markers", "campaign: long, and about the system, not the interpreter")
+    config.addinivalue_line("markers", "once: about programs, pages and files, not the interpreter")
+
+
+ONCE = (
+    "docs/",
+    "emulator/test_tape_programs",
+    "test_batch_read",
+    "test_callback_frameworks",
+    "test_cli",
+    "test_contact_sheet",
+    "test_ledger_file",
+    "test_mcp",
+    "test_wire_properties",
+)
+"""How the names of files begin whose tests need no second interpreter."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(ONCE):
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.hookimpl(tryfirst=True)
