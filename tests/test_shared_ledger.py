@@ -446,24 +446,24 @@ async def test_what_is_not_from_a_file_is_left_to_others_too(
 async def test_a_doubt_of_another_process_is_a_doubt_here(
     service: Emulator, clients: Pair, url: str
 ) -> None:
-    input = RawInput("z-image", {"prompt": "a fox"})
+    asked_for = RawInput("z-image", {"prompt": "a fox"})
     with SharedLedger(url) as dead:
         bring(dead, S.SENDING, "other")  # so that there is a holder which lapses
         one, two = clients()
         async with one, two:
-            task = await one.create_task(input, key="fox")
+            task = await one.create_task(asked_for, key="fox")
             let_lapse(url)
-            assert (await two.create_task(input, key="fox")).id == task.id
+            assert (await two.create_task(asked_for, key="fox")).id == task.id
     assert len(service.charges) == 1
 
 
 async def test_a_process_that_died_while_it_sent_leaves_a_doubt_and_no_second_payment(
     service: Emulator, clients: Pair, url: str
 ) -> None:
-    input = RawInput("z-image", {"prompt": "a fox"})
+    asked_for = RawInput("z-image", {"prompt": "a fox"})
     one, two = clients()
     async with one:
-        await one.create_task(input, key="owl")
+        await one.create_task(asked_for, key="owl")
     with SharedLedger(url) as dead:
         model, fields = "z-image", {"prompt": "a fox"}
         asked = liangxin.ledger.input_sha256(model, fields)
@@ -475,7 +475,7 @@ async def test_a_process_that_died_while_it_sent_leaves_a_doubt_and_no_second_pa
         let_lapse(url)
         async with two:
             with pytest.raises(AmbiguousCreate, match="ended before the answer"):
-                await two.create_task(input, key="fox")
+                await two.create_task(asked_for, key="fox")
     assert len(service.charges) == 1
 
 
