@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DOUBTS = 10_000
 """How many doubts of others are kept in mind at a time."""
-FIRST_PAUSE = 1.0
+FIRST_PAUSE = 2.0
 """Seconds that the process which made a create has to settle its doubt by itself."""
 LONGEST_PAUSE = 30.0
 """Seconds at most between two looks whether a create that was being sent is in doubt by now."""

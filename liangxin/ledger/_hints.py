@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard
 
 from attrs import frozen
 
@@ -59,16 +59,15 @@ def hint_of(text: str) -> Hint | None:
         return None
     if not isinstance(told, dict):
         return None
-    token, sender = told.get("token"), told.get("sender")
+    token, sender, task_id, named = map(told.get, ("token", "sender", "task", "named"))
     if not isinstance(token, str) or not _SHA256.fullmatch(token) or not _is_id(sender):
         return None
-    task_id, named = told.get("task"), told.get("named")
     if not all(each is None or _is_id(each) for each in (task_id, named)):
         return None
     return Hint(token_sha256=bytes.fromhex(token), sender=sender, task_id=task_id, named=named)
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value != "" and value.isprintable() and is_storable(value)
 
 
