@@ -106,7 +106,7 @@ class PostgresChannel:
         self._ended.set()
         self._ring()
         self._thread.join(CONNECTING)
-        self._refuse(LedgerError("the ledger is closed"))
+        self._give_up(LedgerError("the ledger is closed"))
         self._bell.close()
         self._ringing.close()
 
@@ -114,10 +114,10 @@ class PostgresChannel:
         with suppress(OSError):  # it rings already, or is closed
             self._bell.send(b"!")
 
-    def _refuse(self, error: LedgerError) -> None:
-        """Answer that nobody knows."""
+    def _give_up(self, error: LedgerError) -> None:
+        """Answer that nobody knows, and tell nothing of what has gathered."""
         with self._guard:
-            asked, self._asked = self._asked, {}
+            asked, self._asked, self._hints = self._asked, {}, {}
         for answer in asked.values():
             answer.set_exception(error)
 
@@ -133,11 +133,11 @@ class PostgresChannel:
                 self._stumble(error)
 
     def _stumble(self, error: Exception) -> None:
-        """Pause; whoever asks is told when it has failed twice, for a connection may get lost."""
+        """Pause; the second time in a row, give up what has gathered: a connection may get cut."""
         if self._failures == 1:
             log.warning("callbacks of other processes are not heard for now: %s", in_words(error))
         if self._failures:
-            self._refuse(LedgerError(f"the ledger cannot be read ({in_words(error)})"))
+            self._give_up(LedgerError(f"the ledger cannot be read ({in_words(error)})"))
         self._ended.wait(min(0.05 * 2**self._failures, LONGEST_PAUSE))
         self._failures = min(self._failures + 1, 10)
 
@@ -171,7 +171,7 @@ class PostgresChannel:
             db.execute(_TELL, (name, [hint.to_text() for hint in hints]))
             with self._guard:
                 for hint in hints:
-                    if self._hints[hint.token_sha256] is hint:
+                    if self._hints.get(hint.token_sha256) is hint:
                         del self._hints[hint.token_sha256]
         if asked or hints:
             self._ended.wait(REST)
@@ -185,7 +185,7 @@ class PostgresChannel:
         with self._guard:
             answers = [(self._asked.pop(token, None), rows.get(token)) for token in tokens]
         for answer, row in answers:
-            if answer is not None:  # else refused meanwhile
+            if answer is not None:  # else it was given up meanwhile
                 answer.set_result(row)
 
     def _hear_all(self, db: Connection) -> None:
