@@ -29,6 +29,9 @@ from liangxin._text import printable, quoted
 
 if TYPE_CHECKING:
     from liangxin._recording import Recorder
+    from liangxin._replicas import Replica
+    from liangxin.ledger import LedgerRow
+    from liangxin.ledger._hints import Channel
 
 log = logging.getLogger("liangxin")
 
@@ -54,6 +57,15 @@ class Receiver(Protocol):
 
     def forget(self, ticket: Ticket) -> None:
         """Answer this token as any unknown one from now on."""
+
+    def ticket(self, digest: bytes) -> Ticket | None:
+        """The ticket that is expected under the SHA-256 of a token."""
+
+    def consult(self, replica: Replica) -> None:
+        """Ask it about tokens that are not expected."""
+
+    def consult_no_more(self, replica: Replica) -> None:
+        """Do without it."""
 
 
 @define(eq=False)
@@ -129,7 +141,8 @@ class Callbacks:
         self._doubts: dict[bytes, Ticket] = {}
         self._past: deque[Ticket] = deque()
         self._share = CallbackShare()
-        self._arrived: deque[tuple[Ticket, str | None]] = deque()
+        self._replicas: dict[Recorder, Replica] = {}
+        self._arrived: deque[Callable[[], object]] = deque()
         self._news = anyio.Event()
         self._soon: Callable[[Callable[[], object]], object] = lambda work: None
         """Has something done in the client's loop, which is not there before it is opened."""
@@ -176,7 +189,7 @@ class Callbacks:
         if len(self._by_task) > OPEN:  # tasks that nobody waits for, and whose callbacks were lost
             self.revoke(self._by_task.pop(next(iter(self._by_task))))
         if ticket.was_told:  # before the answer to the create had come
-            self._wake(ticket)
+            self.wake(ticket)
 
     def doubt(self, ticket: Ticket, settle: Callable[[Task], Awaitable[None]]) -> None:
         """Nobody knows what became of a create; should a callback name a task, `settle` it."""
@@ -205,24 +218,17 @@ class Callbacks:
             self.revoke(self._past.popleft())
 
     async def load(self, recorder: Recorder) -> None:
-        """Expect the callbacks that creates of earlier processes gave addresses for."""
+        """Expect the callbacks that creates of other processes gave addresses for."""
         from liangxin.ledger import LedgerState
+
+        channel = await recorder.run(recorder.ledger.channel)
+        if channel is not None:
+            await self._open_replica(recorder, channel)
+            return
 
         def read() -> list[Ticket]:
             rows = recorder.ledger.rows(LedgerState.ACCEPTED, LedgerState.AMBIGUOUS)
-            return [
-                Ticket(
-                    row.token_sha256,
-                    self,
-                    recorder=recorder,
-                    model=row.model,
-                    task_id=row.task_id if row.state is LedgerState.ACCEPTED else None,
-                    settle=recorder.settling(row.ref),
-                    is_out=True,
-                )
-                for row in rows
-                if row.token_sha256 is not None
-            ]
+            return [self.ticket_of(row, recorder) for row in rows if row.token_sha256 is not None]
 
         for ticket in await recorder.run(read):
             self._receiver.expect(ticket)
@@ -231,8 +237,34 @@ class Callbacks:
             else:
                 self._by_task[ticket.task_id] = ticket
 
+    async def _open_replica(self, recorder: Recorder, channel: Channel) -> None:
+        """Of a shared ledger, which may be large, nothing is read before a callback comes."""
+        from liangxin._replicas import Replica
+
+        replica = Replica(
+            self, self._receiver, recorder, channel, hint=self._hint, owned=self._owned
+        )
+        self._replicas[recorder] = replica
+        await replica.open()
+
+    def ticket_of(self, row: LedgerRow, recorder: Recorder) -> Ticket:
+        """The ticket of a create that another process made."""
+        assert row.token_sha256 is not None
+        return Ticket(
+            row.token_sha256,
+            self,
+            recorder=recorder,
+            model=row.model,
+            task_id=row.task_id if row.state.money == "paid" else None,
+            settle=recorder.settling(row.ref),
+            is_out=True,
+        )
+
     def unload(self, recorder: Recorder) -> None:
         """A ledger is closed: what is on record there is no longer ours to follow."""
+        replica = self._replicas.pop(recorder, None)
+        if replica is not None:
+            replica.close()
         for ticket in [*self._by_task.values(), *self._doubts.values()]:
             if ticket.recorder is recorder:
                 self._by_task.pop(ticket.task_id or "", None)
@@ -243,7 +275,14 @@ class Callbacks:
 
     def deliver(self, ticket: Ticket, named: str | None) -> None:
         """Hand a callback to the client's loop, from wherever it came."""
-        self._arrived.append((ticket, named))
+        replica = None if ticket.recorder is None else self._replicas.get(ticket.recorder)
+        if replica is not None and ticket.task_id is not None:  # others may wait for it too
+            replica.tell(ticket.digest, ticket.task_id)
+        self.soon(lambda: self.take(ticket, named))
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Have something done in the client's loop, after whatever arrived before."""
+        self._arrived.append(work)
         with suppress(RuntimeError):  # the client's loop has ended
             self._soon(lambda: self._news.set())
 
@@ -251,21 +290,23 @@ class Callbacks:
         while True:
             self._news = anyio.Event()
             while self._arrived:
-                self._take(*self._arrived.popleft())
+                self._arrived.popleft()()
             await self._news.wait()
 
-    def _take(self, ticket: Ticket, named: str | None) -> None:
+    def take(self, ticket: Ticket, named: str | None) -> None:
+        """Heed a callback, in the client's loop."""
         was_told, ticket.was_told = ticket.was_told, True
         if ticket.is_past:
             if ticket.ended_at is not None and not was_told:
                 self._share.told_late(anyio.current_time() - ticket.ended_at)
         elif ticket.task_id is not None:
-            self._wake(ticket)
+            self.wake(ticket)
         elif named is not None and named != ticket.asking:
             ticket.named = named
             self._ask(ticket)
 
-    def _wake(self, ticket: Ticket) -> None:
+    def wake(self, ticket: Ticket) -> None:
+        """Have its task looked at; where nobody waits for that, for the ledger's sake."""
         assert ticket.task_id is not None
         if self._hint(ticket.task_id):
             return
@@ -280,9 +321,9 @@ class Callbacks:
     def _ask(self, ticket: Ticket) -> None:
         if ticket.settle is not None and ticket.named is not None and ticket.asking is None:
             ticket.asking = ticket.named
-            self._owned.start(lambda: self._settle(ticket))
+            self._owned.start(lambda: self.settle(ticket))
 
-    async def _settle(self, ticket: Ticket) -> None:
+    async def settle(self, ticket: Ticket) -> None:
         """Ask about what callbacks name, one name at a time, until it is the task of the create."""
         try:
             while ticket.named is not None:

@@ -107,6 +107,8 @@ class Recorder:
             other = await self.run(lambda: self.ledger.find_task(task.id))
             if other is not None and other.ref != ref:
                 raise LedgerError(f"the task {quoted(task.id)} belongs to {quoted(other.key)}")
+            if other is not None and other.state.money == "paid":
+                return  # another process, to which the same callback came, was quicker
             move = Move(ref=ref, to=LedgerState.ACCEPTED, at=now(), task_id=task.id)
             await self.record(move, is_fact=True)
 

@@ -29,11 +29,13 @@ import anyio
 from attrs import field, frozen
 
 from liangxin import _wire as wire
-from liangxin._errors import CallbackRejected, InputError
+from liangxin._errors import CallbackRejected, InputError, LedgerError
+from liangxin._soon import result_of
 from liangxin._text import in_words, quoted
 
 if TYPE_CHECKING:
     from liangxin._callbacks import Ticket
+    from liangxin._replicas import Addressee, Replica
 
 __all__ = ["CallbackReceiver", "HmacVerifier", "Verifier"]
 
@@ -45,6 +47,8 @@ BODY_TIMEOUT = 5.0
 """Seconds that a body may take to arrive."""
 MAX_BODIES = 64
 """How many bodies are read at a time; only senders with a good token get so far."""
+LOOKUP_TIMEOUT = 5.0
+"""Seconds that a shared ledger may take to say whose a token is."""
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -113,7 +117,9 @@ class CallbackReceiver:
     which the service signs them.
 
     Answers are constant: 200 for a token that is expected, or whose task has ended lately, and 404
-    for any other.
+    for any other.  Where a client has a ledger that processes share, all tokens in it are good, and
+    whoever waits for the task is told, in whatever process; a token that is not expected here then
+    costs a question to the database, and gets 503 while that cannot be asked.
     """
 
     def __init__(self, public_url: str, *, verifier: Verifier | None = None) -> None:
@@ -129,6 +135,8 @@ class CallbackReceiver:
         self._verifier = verifier
         # Written by the loops of clients, read by any thread: single steps of a dict, each atomic.
         self._tickets: dict[bytes, Ticket] = {}
+        self._replicas: tuple[Replica, ...] = ()
+        self._consulting = threading.Lock()
         self._bodies = threading.BoundedSemaphore(MAX_BODIES)  # of all loops that serve it
 
     def __repr__(self) -> str:
@@ -141,7 +149,7 @@ class CallbackReceiver:
 
     @property
     def expected(self) -> int:
-        """How many tokens are good now: of tasks under way, in doubt, or ended lately."""
+        """How many tokens of this process are good: of tasks under way, in doubt, or just ended."""
         return len(self._tickets)
 
     def handle(self, method: str, path: str, headers: Headers, body: bytes) -> int:
@@ -149,9 +157,12 @@ class CallbackReceiver:
         Take a callback that a framework has received, and return the HTTP status to answer.
 
         For WSGI, Flask, Django or a serverless function; any thread may call.  Of `path` only the
-        last segment counts.
+        last segment counts.  It may wait for the database of a shared ledger.
         """
-        ticket = self._ticket(method, path)
+        digest = _digest(method, path)
+        if isinstance(digest, int):
+            return digest
+        ticket = self.ticket(digest) or self._elsewhere(digest)
         if isinstance(ticket, int):
             return ticket
         named = _in_lower_case(headers)
@@ -197,24 +208,57 @@ class CallbackReceiver:
         """Answer this token as any unknown one from now on."""
         self._tickets.pop(ticket.digest, None)
 
-    # --- one callback ------------------------------------------------------------------------
-
-    def _ticket(self, method: str, path: str) -> Ticket | int:
-        """The ticket of a callback's token, or the status to refuse it with."""
-        if method.upper() != "POST":
-            return 405
-        token = path.removesuffix("/").rpartition("/")[2]  # Litestar puts a slash behind it
-        if not _TOKEN.fullmatch(token):
-            return 404
+    def ticket(self, digest: bytes) -> Ticket | None:
+        """The ticket that is expected under the SHA-256 of a token."""
         # Found by a hash of what came, so the time it takes tells nothing about the tokens.
-        digest = hashlib.sha256(token.encode("ascii")).digest()
         ticket = self._tickets.get(digest)
         if ticket is None or not hmac.compare_digest(ticket.digest, digest):
-            return 404
+            return None
         return ticket
 
+    def consult(self, replica: Replica) -> None:
+        """Ask it about tokens that are not expected; clients with a shared ledger do that."""
+        with self._consulting:
+            self._replicas = (*self._replicas, replica)
+
+    def consult_no_more(self, replica: Replica) -> None:
+        """Do without it."""
+        with self._consulting:
+            self._replicas = tuple(each for each in self._replicas if each is not replica)
+
+    # --- one callback ------------------------------------------------------------------------
+
+    def _consulted(self) -> Iterable[Replica]:
+        """Whom to ask about a token: one for each ledger."""
+        return {id(each.channel): each for each in self._replicas}.values()
+
+    def _elsewhere(self, digest: bytes) -> Addressee | int:
+        """Whose token it is in another process, or the status to refuse it with."""
+        try:
+            for replica in self._consulted():
+                row = replica.ask(digest).result(LOOKUP_TIMEOUT)
+                if row is not None:
+                    return replica.addressee(digest, row)
+        except (LedgerError, TimeoutError):
+            return 503
+        return 404
+
+    async def _elsewhere_async(self, digest: bytes) -> Addressee | int:
+        """The same, where nothing may block."""
+        try:
+            for replica in self._consulted():
+                row = await result_of(replica.ask(digest), LOOKUP_TIMEOUT)
+                if row is not None:
+                    return replica.addressee(digest, row)
+        except (LedgerError, TimeoutError):
+            return 503
+        return 404
+
     async def _serve(self, scope: Scope, receive: Receive) -> int | None:
-        ticket = self._ticket(scope["method"], scope["path"])
+        digest = _digest(scope["method"], scope["path"])
+        if isinstance(digest, int):
+            return digest
+        ticket = self.ticket(digest) or await self._elsewhere_async(digest)
         if isinstance(ticket, int):  # before a byte of the body is read
             return ticket
         headers = _in_lower_case(scope["headers"])
@@ -236,7 +280,7 @@ class CallbackReceiver:
         finally:
             self._bodies.release()
 
-    def _take(self, ticket: Ticket, headers: Mapping[str, str], body: bytes) -> int:
+    def _take(self, ticket: Ticket | Addressee, headers: Mapping[str, str], body: bytes) -> int:
         if self._verifier is not None:
             try:
                 self._verifier(headers, body)
@@ -247,7 +291,7 @@ class CallbackReceiver:
         ticket.told(wire.task_named_in(body) if ticket.wants_name else None)
         return 200
 
-    def _take_the_beginning(self, ticket: Ticket, beginning: bytes) -> int:
+    def _take_the_beginning(self, ticket: Ticket | Addressee, beginning: bytes) -> int:
         """
         Heed a callback that is too long to be read: its token has said what there is to say.
 
@@ -256,6 +300,16 @@ class CallbackReceiver:
         if self._verifier is None:
             ticket.told(wire.task_named_early_in(beginning) if ticket.wants_name else None)
         return 413
+
+
+def _digest(method: str, path: str) -> bytes | int:
+    """The SHA-256 of a callback's token, or the status to refuse it with."""
+    if method.upper() != "POST":
+        return 405
+    token = path.removesuffix("/").rpartition("/")[2]  # Litestar puts a slash behind it
+    if not _TOKEN.fullmatch(token):
+        return 404
+    return hashlib.sha256(token.encode("ascii")).digest()
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -633,6 +633,19 @@ async def test_a_name_that_came_early_is_not_lost_when_the_looks_fail_for_a_whil
     assert len(scene.emulator.callbacks) == len(scene.emulator.charges) == 1
 
 
+async def test_a_doubt_that_somebody_has_settled_meanwhile_is_followed_to_its_end(
+    scene: Scene, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.emulator.withhold_answer_to_next_create()
+    async with scene.running(ledger=ledger) as client:
+        with pytest.raises(AmbiguousCreate):
+            await client.create_task(POSTER, key="fog")
+        ledger.attach("fog", scene.emulator.charges[0].task_id or "")
+        await anyio.sleep(SECONDS + 5)
+        assert ledger.find(["fog"])["fog"].state is LedgerState.SUCCEEDED
+    assert "could not be put down" not in caplog.text
+
+
 async def test_the_users_own_word_about_a_doubt_stands(
     scene: Scene, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:

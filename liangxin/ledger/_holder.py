@@ -21,6 +21,7 @@ from psycopg import errors
 
 from liangxin._errors import LedgerError
 from liangxin.ledger import _postgres_schema as schema
+from liangxin.ledger._channel import PostgresChannel
 from liangxin.ledger._fold import Page
 from liangxin.ledger._moves import CRASHED
 from liangxin.ledger._postgres_table import Connection, RacedError, load, write
@@ -58,6 +59,8 @@ class Holder:
 
     def __init__(self, conninfo: str, *, lease: float, patience: float) -> None:
         self.n = secrets.randbits(62)
+        self._conninfo = conninfo
+        self._channel: PostgresChannel | None = None
         self.pid = os.getpid()
         self._name = f"process {self.pid} on {socket.gethostname()}"
         self._lease = lease
@@ -95,12 +98,20 @@ class Holder:
 
     def close(self) -> None:
         """Let go at once of what is not ended, if the database can be told."""
+        if self._channel is not None:
+            self._channel.close()
         self._ended.set()
         self._beating.join()
         # If it cannot be told, it is let go of when the lease lapses.
         with suppress(*_LOST), self._pool.connection(timeout=5.0) as db:
             db.execute("DELETE FROM liangxin_holders WHERE n = %s", (self.n,))
         self._pool.close()
+
+    def channel(self) -> PostgresChannel:
+        """The way to the other holders, which takes a connection more."""
+        if self._channel is None:
+            self._channel = PostgresChannel(self._conninfo, self.n)
+        return self._channel
 
     # --- the lease ---
 

@@ -24,6 +24,7 @@ import psycopg_pool
 from liangxin._errors import InputError, LedgerError
 from liangxin._text import in_words
 from liangxin.ledger import _postgres_schema as schema
+from liangxin.ledger._channel import PostgresChannel
 from liangxin.ledger._fold import is_storable
 from liangxin.ledger._holder import Holder
 from liangxin.ledger._postgres_table import SELECT, SELECT_BARE, Connection, as_line
@@ -142,6 +143,11 @@ class PostgresStore:
             holder = self.open()._holder
             assert holder is not None
             return holder
+
+    def channel(self) -> PostgresChannel:
+        """The way to the other processes that have it open; for callbacks."""
+        with self._guard:
+            return self._using().channel()
 
     @contextmanager
     def _our_errors(self) -> Iterator[None]:

@@ -10,12 +10,15 @@ import enum
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from attrs import Attribute, field, frozen
 
 from liangxin._errors import InputError, LedgerError
 from liangxin._text import quoted
+
+if TYPE_CHECKING:
+    from liangxin.ledger._hints import Channel
 
 Money: TypeAlias = Literal["nothing", "paid", "refused", "maybe paid"]
 
@@ -263,6 +266,9 @@ class Store(Protocol):
 
     def open(self) -> object:
         """Open it now; nothing, if it is open."""
+
+    def channel(self) -> Channel | None:
+        """The way to the other processes that have it open; None if there can be none."""
 
     def apply(self, changes: Sequence[Change]) -> list[LedgerRow | LedgerError]:
         """

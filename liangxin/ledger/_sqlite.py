@@ -181,6 +181,9 @@ class SqliteStore:
                 f"the ledger {self.path} cannot be used: {in_words(error)}"
             ) from error
 
+    def channel(self) -> None:
+        """There is none: a file belongs to one process."""
+
     # --- writing ---
 
     def apply(self, changes: Sequence[Change]) -> list[LedgerRow | LedgerError]:
