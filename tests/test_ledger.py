@@ -24,6 +24,7 @@ from liangxin.ledger import (
     Renew,
     input_sha256,
 )
+from liangxin.ledger._verbs import Settling
 from tests.databases import database
 
 S = LedgerState
@@ -91,7 +92,7 @@ def move(to: LedgerState, ref: str = "ref of a", at: float = 200.0) -> Move:
     return Move(ref=ref, to=to, at=at, task_id=f"task of {ref}" if to is S.ACCEPTED else None)
 
 
-def made(ledger: Ledger, *changes: Change) -> LedgerRow:
+def made(ledger: Settling, *changes: Change) -> LedgerRow:
     """Make changes, of which none may be refused, and return the last row."""
     rows = ledger.apply(changes)
     for row in rows:
@@ -101,7 +102,7 @@ def made(ledger: Ledger, *changes: Change) -> LedgerRow:
     return last
 
 
-def refused(ledger: Ledger, change: Change) -> LedgerError:
+def refused(ledger: Settling, change: Change) -> LedgerError:
     """Make a change that is refused, and see that it changed nothing."""
     before = list(ledger.rows(history=True))
     (error,) = ledger.apply([change])
@@ -110,7 +111,7 @@ def refused(ledger: Ledger, change: Change) -> LedgerError:
     return error
 
 
-def bring(ledger: Ledger, state: LedgerState, key: str = "a") -> str:
+def bring(ledger: Settling, state: LedgerState, key: str = "a") -> str:
     """Plan a row and lead it to a state; return its ref."""
     ref = f"ref of {key}"
     made(ledger, plan(key), *(move(to, ref) for to in ROUTES[state]))

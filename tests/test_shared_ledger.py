@@ -180,7 +180,7 @@ def test_of_two_that_plan_the_same_at_once_one_has_it(
         thread.start()
     for thread in threads:
         thread.join()
-    refs = {}
+    refs: dict[str, set[str]] = {}
     for name in results:
         for row in results[name]:
             assert isinstance(row, LedgerRow)
@@ -401,9 +401,7 @@ async def test_a_batch_of_two_processes_is_paid_once_and_each_tells_all_of_it(
 
     async def run(number: int, client: liangxin.AsyncClient) -> None:
         out = tmp_path / "out"
-        async with client.batch(
-            file, out=out, max_in_flight=4, report=reports[number]
-        ) as outcomes:
+        async with client.batch(file, out=out, max_in_flight=4, report=reports[number]) as outcomes:
             told[number] = [outcome async for outcome in outcomes]
 
     async with one, two, anyio.create_task_group() as group:
