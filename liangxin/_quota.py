@@ -10,7 +10,7 @@ cannot be reached.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from typing import TYPE_CHECKING, TypeVar
 
@@ -140,8 +140,11 @@ class SharedQuota:
         try:
             yield
         finally:
-            if not was_open:
-                with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
+                if self._pause is not None:  # the others are to know, also if we end by it
+                    with suppress(LedgerError):
+                        await self._hold(self._pause)
+                if not was_open:
                     await anyio.to_thread.run_sync(store.close)
 
     # --- what the door asks ---
@@ -229,7 +232,10 @@ class SharedQuota:
         error: LedgerError | None = None
         try:
             while self._pause is not None or self._wanted(anyio.current_time()):
-                await (self._hold() if self._pause is not None else self._reserve())
+                if self._pause is not None:
+                    await self._hold(self._pause)
+                else:
+                    await self._reserve()
                 self._tell(None)
         except LedgerError as exc:
             error = exc
@@ -244,11 +250,13 @@ class SharedQuota:
         answer.arrived.set()
         self._heard(error)
 
-    async def _hold(self) -> None:
-        pause, self._pause, self._accepted = self._pause or 0.0, None, 0
+    async def _hold(self, pause: float) -> None:
+        self._accepted = 0
         held = await self._run(
             lambda store: store.hold(self._name, gap=self._full_gap, pause=pause)
         )
+        if self._pause == pause:  # no other has come meanwhile
+            self._pause = None
         self._slots.drop(anyio.current_time() + held)
 
     async def _reserve(self) -> None:
