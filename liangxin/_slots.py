@@ -66,11 +66,12 @@ class Slots:
     What was reserved and is not used yet, and how long before its moment a create must be let in.
 
     A create is let in by `lead` seconds early, to be recorded and connected by its moment, and may
-    leave until `grace` seconds after it.
+    leave until `grace` seconds after it.  The lead is twice what that took the slowest of late: who
+    is early waits, on record as about to be sent, and who is late has lost a moment for all.
     """
 
     grace: float
-    lead: float = 0.05
+    lead: float = 0.1
     _moments: deque[float] = field(init=False, factory=deque)
     """In their order."""
 
@@ -105,9 +106,9 @@ class Slots:
         return moment <= now <= moment + self.grace
 
     def prepared(self, seconds: float) -> None:
-        """A create was ready so long after it was let in: more counts at once, less by and by."""
-        seconds = min(seconds, LONGEST_LEAD)
-        self.lead = max(seconds, self.lead + (seconds - self.lead) / 20)
+        """A create was ready so long after it was let in."""
+        needed = min(2 * seconds, LONGEST_LEAD)
+        self.lead = max(needed, self.lead + (needed - self.lead) / 50)
 
     def wanted(self, now: float, waiting: int, gap: float) -> int:
         """How many moments to reserve now, where so many creates wait for one."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from liangxin._slots import AHEAD, LONGEST_LEAD, ServerClock, Slots, margin
 
 
-def slots(*moments: float, grace: float = 0.1, lead: float = 0.05) -> Slots:
+def slots(*moments: float, grace: float = 0.1, lead: float = 0.0) -> Slots:
     made = Slots(grace=grace, lead=lead)
     for moment in moments:
         made.add(moment, 0.0, 1)
@@ -95,9 +95,9 @@ def test_whoever_waits_for_a_far_moment_reserves_no_other() -> None:
 def test_the_lead_grows_at_once_and_shrinks_by_and_by() -> None:
     some = slots(lead=0.05)
     some.prepared(0.2)
-    assert some.lead == 0.2
+    assert some.lead == 0.4
     some.prepared(0.0)
-    assert 0.15 < some.lead < 0.2
+    assert 0.35 < some.lead < 0.4
 
 
 def test_the_lead_is_bounded() -> None:
