@@ -194,17 +194,17 @@ class AsyncClient:
         self._resolver: Resolver | None = None
         if rate_limit is not None and not isinstance(rate_limit, RateLimit):
             rate_limit = RateLimit(rate_limit)
-        self._rate_limit = rate_limit
-        self._quota = None
+        self._quota: SharedQuota | None = None
         if rate_limit is not None and rate_limit.store is not None:
             self._quota = SharedQuota(rate_limit, self._owned)
+        window = None if rate_limit is None else rate_limit.window
         self._creations = Creations(
             self._transport,
             self._owned,
             self._media,
             timeout=create_timeout,
             max_retries=max_retries,
-            limits=self._quota or LocalLimits(rate_limit and rate_limit.window),
+            limits=self._quota or LocalLimits(window),
             accepted=self._poller.created,
             callbacks=self._callbacks,
             observer=self._observer,
@@ -743,15 +743,9 @@ class AsyncClient:
 
     async def _open_quota(self, quota: SharedQuota) -> None:
         """Ask the store of the rate limit, through our ledger if that is the same."""
-        assert self._rate_limit is not None
-        store = self._rate_limit.store
-        if self._recorder is not None and store == self._ledger:
-            store = self._recorder.ledger
-        elif isinstance(store, str):
-            from liangxin.ledger import Ledger
-
-            store = Ledger(store)
-        await self._ledgers.enter_async_context(quota.asking(store))
+        ours, store = self._recorder, quota.store
+        opened = store if ours is None or store != self._ledger else ours.ledger
+        await self._ledgers.enter_async_context(quota.asking(opened))
 
     async def _keep_durations(self, recorder: Recorder) -> None:
         if self._durations.learned():

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from copy import copy
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -25,7 +25,7 @@ from liangxin._slots import LONGEST_LEAD, ServerClock, Slots, margin
 from liangxin._text import quoted
 
 if TYPE_CHECKING:
-    from liangxin.ledger import SharedLedger
+    from liangxin.ledger import SharedLedger, Store
 
 T = TypeVar("T")
 
@@ -66,6 +66,12 @@ def _is_store(store: object) -> bool:
     from liangxin.ledger import is_address
 
     return is_address(store) or getattr(store, "is_shared", False) is True
+
+
+def _shared_ledger(store: Store | str | None) -> SharedLedger:
+    from liangxin.ledger import SharedLedger
+
+    return SharedLedger(store) if isinstance(store, str) else cast("SharedLedger", store)
 
 
 def _bad(field: str, value: object, allowed: str) -> InputError:
@@ -112,12 +118,13 @@ class SharedQuota:
     def __init__(self, limit: RateLimit, owned: OwnedTasks) -> None:
         window = limit.window
         room = margin(window.seconds)
+        self.store = limit.store
         self._name = limit.name
         self._owned = owned
         self._full_gap = self._gap = (window.seconds + room) / window.count
         self._slots = Slots(grace=room / 2)
         self._clock = ServerClock()
-        self._store: SharedLedger | None = None
+        self._asked: SharedLedger | None = None
         self._limiter: anyio.CapacityLimiter | None = None
         self._round_trip = 0.0
         self._accepted = 0
@@ -132,11 +139,12 @@ class SharedQuota:
         self._heard: Callable[[LedgerError | None], None] = lambda error: None
 
     @asynccontextmanager
-    async def asking(self, store: SharedLedger) -> AsyncIterator[None]:
-        """Ask this database, which is opened, unless it is open, and left as it was found."""
+    async def asking(self, given: Store | str | None) -> AsyncIterator[None]:
+        """Ask this store, which is opened, unless it is open, and left as it was found."""
+        store = _shared_ledger(given)
         was_open = store.is_open
         await anyio.to_thread.run_sync(store.open)
-        self._store = store
+        self._asked = store
         try:
             yield
         finally:
@@ -276,7 +284,7 @@ class SharedQuota:
         self._slots.add(self._clock.ours(given.first), given.gap, count)
 
     async def _run(self, work: Callable[[SharedLedger], T]) -> T:
-        store = self._store
+        store = self._asked
         assert store is not None
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(1)

@@ -18,6 +18,7 @@ from liangxin.emulator import Emulator
 from liangxin.ledger import Ledger, SharedLedger
 from liangxin.ledger._postgres_quota import LEAST, SLOWER
 from liangxin.ledger._postgres_schema import STEPS
+from tests.bench import quota
 from tests.databases import cut_connections, database
 
 POSTER = RawInput("z-image", {"prompt": "a lighthouse in fog"})
@@ -293,6 +294,15 @@ def reserved(address: str) -> float:
             "FROM liangxin_quotas WHERE name = 'creates'"
         ).fetchone()
     return 0.0 if found is None else float(found[0])
+
+
+@pytest.mark.campaign
+def test_eight_hungry_processes_get_equal_shares_of_what_is_allowed() -> None:
+    """How much of it they use depends on the machine: `nox -s quota` asks for 95 %."""
+    came = quota.run("250/5s", 7.0)
+    assert came.most_in_a_window <= 250
+    assert came.used >= 0.3
+    assert came.fairness >= 0.9
 
 
 # --- what is no limit ------------------------------------------------------------------------
