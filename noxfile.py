@@ -21,6 +21,8 @@ nox.options.sessions = ["lint", "types", "tests", "campaign"]
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml("pyproject.toml")
+USUAL = "demo,mcp,objects,otel,parquet,postgres,show"
+"""The extras that most sessions install."""
 CORE: list[str] = PROJECT["project"]["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 
@@ -38,14 +40,9 @@ def _let_pyenv_find_them() -> None:
 _let_pyenv_find_them()
 
 
-def _install(session: nox.Session, group: str, *more: str) -> None:
-    """Install the package, editable, with its extras and a dependency group."""
-    session.install(
-        "-e",
-        ".[demo,objects,otel,parquet,postgres]",
-        *nox.project.dependency_groups(PROJECT, group),
-        *more,
-    )
+def _install(session: nox.Session, group: str, *more: str, extras: str = USUAL) -> None:
+    """Install the package, editable, with extras and a dependency group."""
+    session.install("-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, group), *more)
 
 
 @nox.session(python=PYTHONS)
@@ -67,20 +64,22 @@ def campaign(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions of every dependency that we claim."""
-    extras = (
-        EXTRAS[name] for name in ("cli", "emulator", "objects", "otel", "parquet", "postgres")
-    )
-    claimed = [*CORE, *(each for extra in extras for each in extra)]
-    _install(session, "test", *[_lowest(Requirement(each)) for each in claimed])
+    extras = ("cli", "emulator", "objects", "otel", "parquet", "postgres", "show")
+    claimed = [*CORE, *(each for name in extras for each in EXTRAS[name])]
+    _install(session, "test", *map(_lowest, claimed), extras=",".join(extras))
     session.run("pip", "list", silent=False)
     # anyio before 4.16 leaves the socket of a cancelled connect to the garbage collector; that
     # nothing is left open is for the newest versions to show.
     leaks = "ignore::pytest.PytestUnraisableExceptionWarning"
-    share = ("-m", "not campaign", "-k", "not uvloop")
+    share = ("-m", "not campaign", "-k", "not uvloop", "--ignore-glob=tests/test_mcp*")
     session.run("pytest", "-W", leaks, *share, *session.posargs)
+    # The SDK of the Model Context Protocol takes neither the lowest anyio nor the lowest uvicorn.
+    session.install(*[_lowest(each) for each in EXTRAS["mcp"] if not each.startswith("liangxin")])
+    session.run("pytest", "-k", "not uvloop", *map(str, sorted(Path("tests").glob("test_mcp*"))))
 
 
-def _lowest(requirement: Requirement) -> str:
+def _lowest(claim: str) -> str:
+    requirement = Requirement(claim)
     floor = next(each.version for each in requirement.specifier if each.operator == ">=")
     return f"{requirement.name}=={floor}"
 
@@ -94,6 +93,7 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     session.run("python", "-m", "liangxin._tools.generate_sync", "--check")
     session.run("python", "-m", "liangxin._tools.generate_models", "--check")
+    session.run("python", "-m", "liangxin._tools.generate_commands", "--check")
 
 
 @nox.session
@@ -106,10 +106,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write liangxin/_sync.py anew from liangxin/_client.py, and docs/models/ from the models."""
+    """Write anew what is made from the source: _sync.py, docs/models/ and docs/commands.md."""
     _install(session, "lint")
     session.run("python", "-m", "liangxin._tools.generate_sync")
     session.run("python", "-m", "liangxin._tools.generate_models")
+    session.run("python", "-m", "liangxin._tools.generate_commands")
 
 
 @nox.session(name="format")

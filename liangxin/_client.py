@@ -35,7 +35,7 @@ from liangxin._errors import (
     WaitTimeout,
 )
 from liangxin._many import Inputs, OutcomeStream, Start
-from liangxin._origin import Secret
+from liangxin._origin import named_base_url, named_key
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import Durations, FixedSchedule, PollBudget, Schedule
 from liangxin._policy import DownloadPolicy, DownloadProgress
@@ -159,8 +159,8 @@ class AsyncClient:
         )
         self._timeout = timeout
         self._transport = Transport(
-            _base_url(base_url),
-            _api_key(api_key),
+            named_base_url(base_url),
+            named_key(api_key),
             max_connections=max_connections,
             proxy=proxy,
             verify=verify,
@@ -866,29 +866,3 @@ def _is_shard(shard: tuple[int, int] | None) -> bool:
 def _checked_timeout(timeout: float | None) -> float | None:
     _require(timeout is None or timeout >= 0, "timeout", timeout, "seconds, 0 or more, or None")
     return timeout
-
-
-def _base_url(given: str | None) -> str:
-    base_url = given or os.environ.get("LIANGXIN_BASE_URL", "")
-    if not base_url.strip():
-        raise InputError(
-            "no base_url: the service's documents name no host, so pass base_url=… or set "
-            "LIANGXIN_BASE_URL; to try without the service, run `liangxin emulator` and use the "
-            "address that it prints",
-            field="base_url",
-            value=given,
-            allowed="the address of the service, https://…",
-        )
-    return base_url
-
-
-def _api_key(given: str | None) -> Secret:
-    api_key = (given or os.environ.get("LIANGXIN_API_KEY", "")).strip()
-    allowed = "the key from the LiangXin console: printable ASCII without spaces"
-    if not api_key:
-        raise InputError(
-            "no api_key: pass api_key=… or set LIANGXIN_API_KEY", field="api_key", allowed=allowed
-        )
-    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise InputError(f"api_key must be {allowed}", field="api_key", allowed=allowed)
-    return Secret(api_key)

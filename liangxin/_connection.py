@@ -137,7 +137,7 @@ class DirectConnection:
         except TimeoutError as exc:
             raise ConnectionError(f"no connection within {CONNECT_TIMEOUT:g} s") from exc
         except OSError as exc:  # "all connection attempts failed": the first of them says why
-            raise ConnectionError(in_words(_first_cause(exc))) from exc
+            raise ConnectionError(in_words(first_cause(exc))) from exc
 
     def _written(self, request: Request) -> bytes:
         head = h11.Request(
@@ -192,7 +192,8 @@ class DirectConnection:
             self.is_reusable = True
 
 
-def _first_cause(exc: BaseException) -> BaseException:
+def first_cause(exc: BaseException) -> BaseException:
+    """What an exception, or the first of a group, goes back to."""
     while True:
         cause = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) else exc.__cause__
         if cause is None:

@@ -24,7 +24,7 @@ from liangxin._outcomes import model_of, money_of, prompt_of, seconds_of
 from liangxin._sheet import GENERATOR, SheetEntry, sheet
 from liangxin._tasks import Outcome
 from liangxin.batch._lines import ERRORS, MANIFEST, RESULTS
-from liangxin.ledger import Ledger, LedgerRow, LedgerState
+from liangxin.ledger import Ledger, LedgerRow, LedgerState, is_address
 from liangxin.models._known import by_slug
 
 PAGE: Final = "index.html"
@@ -87,7 +87,7 @@ def contact_sheet(
             f"{folder} is no folder", field="results", value=str(folder), allowed="a folder"
         )
     page = folder / PAGE if path is None else Path(path)
-    known = _known_in(folder, None if ledger is None else Path(ledger))
+    known = _known_in(folder, ledger)
     entries = (entry for facts in known for entry in _entries_in(folder, facts, page.parent))
     return _write(page, entries, title or folder.resolve().name)
 
@@ -112,11 +112,12 @@ def _told_by(outcome: Outcome) -> _Facts:
 # --- what a folder says ------------------------------------------------------------------------
 
 
-def _known_in(folder: Path, ledger: Path | None) -> Iterator[_Facts]:
+def _known_in(folder: Path, ledger: str | os.PathLike[str] | None) -> Iterator[_Facts]:
     """All that is known of each request: the ledger's in their order, then those of other files."""
     told: dict[str, list[str]] = {}  # as text, which is far smaller than what it says
-    for name in (MANIFEST, RESULTS, ERRORS):
-        for line in _lines(folder / name):
+    lines_of = (folder.glob(f"{name}*.jsonl") for name in (RESULTS, ERRORS))
+    for path in (folder / MANIFEST, *(each for found in lines_of for each in sorted(found))):
+        for line in _lines(path):
             key = _key_in(_facts_in(line))
             if key is not None:
                 told.setdefault(key, []).append(line)
@@ -164,14 +165,14 @@ def _together(lines: Iterable[str]) -> _Facts:
     return told
 
 
-def _rows(folder: Path, named: Path | None) -> Iterator[LedgerRow]:
+def _rows(folder: Path, named: str | os.PathLike[str] | None) -> Iterator[LedgerRow]:
     """The rows of the ledger that was named, or else of the folder's, if it is there and free."""
-    path = folder / LEDGER if named is None else named
-    if not path.is_file():
+    place = folder / LEDGER if named is None else named
+    if not is_address(place) and not os.path.isfile(place):
         if named is None:
             return
         raise InputError(f"{named} is no ledger", field="ledger", value=str(named))
-    ledger = Ledger(path)
+    ledger = Ledger(place)
     try:
         ledger.open()
     except LedgerLocked:

@@ -18,6 +18,9 @@ from attrs import field, frozen
 from liangxin._errors import InputError
 from liangxin._text import printable
 
+API_KEY, BASE_URL = "LIANGXIN_API_KEY", "LIANGXIN_BASE_URL"
+"""Where the environment has what a client is not given."""
+
 
 class Secret:
     """A string that shows itself to nobody who merely prints, logs or pickles it."""
@@ -62,6 +65,34 @@ class Origin:
 
 
 _PORTS = {"https": 443, "http": 80}
+
+
+def named_base_url(given: str | None) -> str:
+    """The base URL that is given, or that the environment names."""
+    base_url = given or os.environ.get(BASE_URL, "")
+    if not base_url.strip():
+        raise InputError(
+            "no base_url: the service's documents name no host, so pass base_url=… or set "
+            "LIANGXIN_BASE_URL; to try without the service, run `liangxin emulator` and use the "
+            "address that it prints",
+            field="base_url",
+            value=given,
+            allowed="the address of the service, https://…",
+        )
+    return base_url
+
+
+def named_key(given: str | None) -> Secret:
+    """The API key that is given, or that the environment names."""
+    api_key = (given or os.environ.get(API_KEY, "")).strip()
+    allowed = "the key from the LiangXin console: printable ASCII without spaces"
+    if not api_key:
+        raise InputError(
+            "no api_key: pass api_key=… or set LIANGXIN_API_KEY", field="api_key", allowed=allowed
+        )
+    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise InputError(f"api_key must be {allowed}", field="api_key", allowed=allowed)
+    return Secret(api_key)
 
 
 def is_loopback(host: str) -> bool:
@@ -145,6 +176,15 @@ def default_tls(*, needed: bool) -> ssl.SSLContext:
     if not needed:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without certificates it trusts nobody
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if file or folder:
+    if not file and not folder:
+        return ssl.create_default_context(cafile=certifi.where())
+    try:
         return ssl.create_default_context(cafile=file or None, capath=folder or None)
-    return ssl.create_default_context(cafile=certifi.where())
+    except (OSError, ssl.SSLError) as exc:
+        named = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
+        raise InputError(
+            f"{named}: no certificates can be read from {file or folder!r}: {exc}",
+            field="verify",
+            value=file or folder,
+            allowed="the path of a PEM file, or of a folder, of certificates",
+        ) from exc

@@ -38,10 +38,10 @@ from liangxin.ledger import (
     Move,
     Plan,
     Store,
-    held,
     input_sha256,
     now,
 )
+from liangxin.ledger._fold import held
 
 log = logging.getLogger("liangxin")
 

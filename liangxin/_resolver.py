@@ -351,7 +351,9 @@ class _Taker:
         else:
             said = "is no web address, and nothing else is known to be taken here"
         return self.refusal(
-            media, said, "a web address: pass one, or give the client an uploader (uploader=…)"
+            media,
+            said,
+            "a web address: pass one, or, in Python, give the client an uploader=…",
         )
 
     def refusal(self, media: LocalMedia, said: str, allowed: str) -> InputError:

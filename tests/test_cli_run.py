@@ -187,6 +187,8 @@ def test_without_a_key_or_an_address_it_is_said_what_to_set(server: Emulator) ->
     assert (done.exit_code, "LIANGXIN_API_KEY" in done.stderr) == (2, True)
     done = command("create", "z-image", "-p", "x")
     assert (done.exit_code, "LIANGXIN_BASE_URL" in done.stderr) == (2, True)
+    assert "--base-url" in done.stderr
+    assert "=…" not in done.stderr  # which is Python
 
 
 # --- ends that are not good ----------------------------------------------------------------------

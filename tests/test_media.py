@@ -276,7 +276,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], Options, str, str]] = {
         lambda path: NanoBananaPro(prompt=TEXT, image_input=[PNG]),
         {"max_data_uri": 9},
         "image_input",
-        "more than max_data_uri=9 lets into a request; it takes a web address: pass one, or give ",
+        "more than max_data_uri=9 lets into a request; it takes a web address: pass one, or, ",
     ),
     "no data URIs": (
         lambda path: Flux2Pro(prompt=TEXT, input_image=PNG),

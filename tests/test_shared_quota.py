@@ -19,6 +19,7 @@ from liangxin.ledger import Ledger, SharedLedger
 from liangxin.ledger._postgres_quota import LEAST, SLOWER
 from liangxin.ledger._postgres_schema import STEPS
 from tests.bench import quota
+from tests.commands import command
 from tests.databases import cut_connections, database
 
 POSTER = RawInput("z-image", {"prompt": "a lighthouse in fog"})
@@ -284,6 +285,17 @@ async def test_whoever_gives_up_at_the_door_costs_no_more_than_its_moment(
     assert len(server.charges) == 1
     assert client.unclaimed == ()
     assert reserved(address) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.campaign
+def test_a_batch_shares_its_rate_with_all_who_have_the_ledger(
+    address: str, server: Emulator, tmp_path: Path
+) -> None:
+    requests = tmp_path / "posters.jsonl"
+    requests.write_text('{"model": "z-image", "input": {"prompt": "a lighthouse"}}')
+    done = command("batch", requests, "--ledger", address, "--rate", "1/h", server=server)
+    assert done.exit_code == 0, done.output
+    assert reserved(address) == pytest.approx(1, abs=0.1)
 
 
 def reserved(address: str) -> float:

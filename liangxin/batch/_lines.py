@@ -1,12 +1,17 @@
 """
 What a batch leaves beside its files: `results.jsonl` and `errors.jsonl`, what one run had to say, a
 line for each request; and `manifest.jsonl`, what is in the folder, a line for each file.
+
+Runs that share a folder have a part of their own in the names: `results.0-of-4.jsonl` of a shard,
+`results.HOST-PID.jsonl` of a process over a shared ledger.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +23,8 @@ from liangxin._tasks import Outcome, Task
 if TYPE_CHECKING:
     from liangxin._files import SavedFile  # and with it httpx
 
-RESULTS = "results.jsonl"
-ERRORS = "errors.jsonl"
+RESULTS = "results"
+ERRORS = "errors"
 MANIFEST = "manifest.jsonl"
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -28,11 +33,11 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 class OutcomeLines:
     """Writes the two files anew, line by line; the ledger is what lasts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, part: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._results = (folder / RESULTS).open("w", encoding="utf-8")
-        self._errors = (folder / ERRORS).open("w", encoding="utf-8")
+        self._results = (folder / f"{RESULTS}{part}.jsonl").open("w", encoding="utf-8")
+        self._errors = (folder / f"{ERRORS}{part}.jsonl").open("w", encoding="utf-8")
 
     def write(self, outcome: Outcome) -> None:
         """Write one line to the file where it belongs."""
@@ -83,6 +88,16 @@ class Manifest:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def part_of(shard: tuple[int, int] | None, *, is_shared: bool) -> str:
+    """What the names of lines have that others must not write over."""
+    if shard is not None:
+        return f".{shard[0]}-of-{shard[1]}"
+    if is_shared:
+        host = re.sub(r"[^A-Za-z0-9_-]", "_", socket.gethostname())
+        return f".{host}-{os.getpid()}"
+    return ""
 
 
 def _iso(moment: datetime | None) -> str | None:

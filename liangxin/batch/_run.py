@@ -46,7 +46,7 @@ from liangxin._owned import OwnedTasks
 from liangxin._recording import Recorder, refusal_of, task_of
 from liangxin._tasks import ModelInput, Outcome, Task, final_or_raise
 from liangxin._text import in_words, quoted
-from liangxin.batch._lines import Manifest, OutcomeLines
+from liangxin.batch._lines import Manifest, OutcomeLines, part_of
 from liangxin.batch._read import Request, RequestFile
 from liangxin.batch._report import BatchReport
 from liangxin.ledger import LedgerRow, LedgerState, Move, Renew, input_sha256, now
@@ -156,7 +156,9 @@ class BatchRun(AsyncIterator[Outcome]):
             await self.check_file()
         if self.rules.out is not None:
             await anyio.to_thread.run_sync(_remove_abandoned, self.rules.out)
-            self._lines = OutcomeLines(self.rules.out)
+            is_shared = self.recorder.ledger.is_shared
+            part = part_of(self.rules.shard, is_shared=is_shared)
+            self._lines = OutcomeLines(self.rules.out, part)
             self._manifest = Manifest(self.rules.out)
         work, ended = anyio.CancelScope(), anyio.Event()
 

@@ -20,18 +20,20 @@ import click
 from attrs import define, field
 
 import liangxin
-from liangxin import AsyncClient, Forbidden, InputError, Outcome, Unauthorized
+from liangxin import AsyncClient, Forbidden, InputError, Outcome, RateLimit, Unauthorized
 from liangxin._text import printable
 from liangxin.batch import BatchReport, RequestFile, line_of, read
 from liangxin.cli._callbacks import receiving
 from liangxin.cli._exits import AUTH, INTERRUPTED, OK, SOME, USAGE
 from liangxin.cli._fields import pairs
 from liangxin.cli._live import drawn
-from liangxin.cli._service import say
+from liangxin.cli._service import connection, say
 from liangxin.cli._signals import interruptible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from liangxin.ledger import SharedLedger
 
 SHOWN = 10
 """How many doubts are listed by name."""
@@ -43,7 +45,7 @@ def perform(
     file: str,
     *,
     out: Path | None,
-    ledger: Path | None,
+    ledger: Path | str | None,
     model: str | None,
     fields: tuple[str, ...],
     read_as: Any,
@@ -60,6 +62,7 @@ def perform(
     callback_host: str,
     callback_port: int,
     base_url: str | None,
+    emulator: bool,
     form: str,
 ) -> int:
     """Run the batch, or only check it; return the exit code."""
@@ -76,9 +79,10 @@ def perform(
         if out is None and ledger is None:
             raise click.UsageError("say where results go (--out), or at least a --ledger")
         run = _Run(form, out=out)
+        shared = _shared(ledger) if isinstance(ledger, str) else None
         rules: dict[str, Any] = {
             "out": out,
-            "ledger": ledger,
+            "ledger": shared or ledger,
             "max_in_flight": max_in_flight,
             "timeout": timeout,
             "max_tasks": max_tasks,
@@ -87,16 +91,23 @@ def perform(
             "retry_failed": retry_failed,
         }
         with ExitStack() as served:
-            connection: dict[str, Any] = {"base_url": base_url, "rate_limit": rate}
+            told = served.enter_context(connection(base_url, emulator))
+            told |= {"rate_limit": None if rate is None else RateLimit(rate, store=shared)}
             if callback_url is not None:
                 receiver = receiving(callback_url, callback_host, callback_port)
-                connection["callbacks"] = served.enter_context(receiver)
-            anyio.run(run.main, requests, connection, rules)
+                told["callbacks"] = served.enter_context(receiver)
+            anyio.run(run.main, requests, told, rules)
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    run.show(ledger)
+    run.show(None if isinstance(ledger, str) else ledger)
     run.conclude()
     return run.exit_code
+
+
+def _shared(address: str) -> SharedLedger:
+    from liangxin.ledger import SharedLedger
+
+    return SharedLedger(address)
 
 
 def _checked(requests: RequestFile, form: str) -> int:
@@ -132,21 +143,21 @@ class _Run:
     client: AsyncClient | None = None
 
     async def main(
-        self, requests: RequestFile, connection: dict[str, Any], rules: dict[str, Any]
+        self, requests: RequestFile, told: dict[str, Any], rules: dict[str, Any]
     ) -> None:
         """Run until the end, or until Ctrl-C."""
 
         async def work() -> None:
             with _progress(self):
-                await self._work(requests, connection, rules)
+                await self._work(requests, told, rules)
 
         await interruptible(work, self._interrupt)
 
     async def _work(
-        self, requests: RequestFile, connection: dict[str, Any], rules: dict[str, Any]
+        self, requests: RequestFile, told: dict[str, Any], rules: dict[str, Any]
     ) -> None:
         async with (
-            AsyncClient(**connection) as self.client,
+            AsyncClient(**told) as self.client,
             self.client.batch(requests, report=self.report, **rules) as ended,
         ):
             async for outcome in ended:
@@ -206,6 +217,7 @@ class _Run:
             (report.ambiguous, "in doubt: sent, not answered, MAYBE PAID"),
             (report.conflicts, "in conflict with the ledger; not sent"),
             (report.not_created, "not created; not paid"),
+            (report.elsewhere, "are with other processes, which go on with them"),
             (
                 report.in_flight if self.is_interrupted else 0,
                 "were under way: the next run goes on with them",

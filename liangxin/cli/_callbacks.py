@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -18,7 +19,7 @@ from liangxin._text import printable, quoted
 from liangxin.callbacks import CallbackReceiver
 from liangxin.cli._app import Interrupted
 from liangxin.cli._exits import OK, SOME
-from liangxin.cli._service import say
+from liangxin.cli._service import connection, say
 from liangxin.cli._signals import interruptible
 from liangxin.ledger import Ledger, LedgerRow, LedgerState
 
@@ -41,13 +42,18 @@ def receiving(public_url: str, host: str, port: int) -> Iterator[CallbackReceive
         yield receiver
 
 
-def perform(public_url: str, path: Path, *, host: str, port: int, base_url: str | None) -> int:
+def perform(
+    public_url: str, path: Path | str, *, host: str, port: int, base_url: str | None
+) -> int:
     """Serve until nothing is open any more; return the exit code."""
     vigil = _Vigil()
-    with receiving(public_url, host, port) as receiver:
+    with (
+        receiving(public_url, host, port) as receiver,
+        connection(base_url, emulator=False) as told,
+    ):
         say(f"Callbacks for {receiver.public_url} are taken on {host}:{port}. Ctrl-C ends it.")
         try:
-            anyio.run(vigil.main, path, receiver, base_url)
+            anyio.run(vigil.main, path, told | {"callbacks": receiver})
         except InputError as error:
             raise click.UsageError(str(error)) from error
     if vigil.is_interrupted:
@@ -63,13 +69,12 @@ class _Vigil:
     failures: int = 0
     is_interrupted: bool = False
 
-    async def main(self, path: Path, receiver: CallbackReceiver, base_url: str | None) -> None:
+    async def main(self, path: Path | str, told: dict[str, Any]) -> None:
         """Wait until nothing is open, or until Ctrl-C."""
 
         async def work() -> None:
             with Ledger(path) as ledger:
-                client = AsyncClient(base_url=base_url, ledger=ledger, callbacks=receiver)
-                async with client:
+                async with AsyncClient(**told, ledger=ledger) as client:
                     await self._keep(client, ledger)
 
         await interruptible(work, self._interrupt)

@@ -18,7 +18,7 @@ import click
 
 from liangxin._errors import LedgerError
 from liangxin._text import printable
-from liangxin.ledger import Ledger, LedgerRow, LedgerState, LedgerStatus
+from liangxin.ledger import Ledger, LedgerRow, LedgerState, LedgerStatus, is_address
 
 _WIDEST_CELL = 32_000
 """Characters; spreadsheets take 32,767."""
@@ -30,9 +30,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # --- status --------------------------------------------------------------------------------------
 
 
-def show_status(file: Path, form: str) -> None:
+def show_status(place: Path | str, form: str) -> None:
     """Print how many creates are in which state, and what they cost."""
-    with Ledger(file) as ledger:
+    with Ledger(place) as ledger:
         status = ledger.status()
     if form == "json":
         states = {state.value: status.states.get(state, 0) for state in LedgerState}
@@ -65,12 +65,12 @@ def _print_status(status: LedgerStatus) -> None:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def show_key(file: Path, key: str, form: str) -> None:
+def show_key(place: Path | str, key: str, form: str) -> None:
     """Print all rows of one key."""
-    with Ledger(file) as ledger:
+    with Ledger(place) as ledger:
         rows = ledger.history(key)
     if not rows:
-        raise LedgerError(f"there is no key {key!r} in {file}")
+        raise LedgerError(f"there is no key {key!r} in {place}")
     if form == "json":
         click.echo(json.dumps([_record(row) for row in rows], indent=2))
         return
@@ -137,11 +137,11 @@ def _as_text(value: object) -> str:
 # --- export --------------------------------------------------------------------------------------
 
 
-def export_rows(file: Path, states: Iterable[str], history: bool, form: str) -> None:
+def export_rows(place: Path | str, states: Iterable[str], history: bool, form: str) -> None:
     """Write rows to standard output as they are read."""
     write = _csv_lines if form == "csv" else _json_lines
     out = sys.stdout.buffer  # UTF-8 also where the terminal speaks something else
-    with Ledger(file) as ledger:
+    with Ledger(place) as ledger:
         wanted = [LedgerState(state) for state in states]
         for line in write(ledger.rows(*wanted, history=history)):
             out.write(line)
@@ -174,13 +174,29 @@ def _cell(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+# --- a shared one --------------------------------------------------------------------------------
+
+
+def migrate_ledger(url: str) -> None:
+    """Make the tables, and say where."""
+    if not is_address(url):
+        raise click.UsageError(f"{url} is no address of a database, postgresql://…")
+    from liangxin.ledger import SharedLedger
+
+    ledger = SharedLedger(url)
+    ledger.migrate()
+    click.echo(f"{ledger.path} has a ledger of this version.")
+
+
 # --- the user's word -----------------------------------------------------------------------------
 
 
-def settle(file: Path, keys: Iterable[str], verb: Callable[[Ledger, str], LedgerRow]) -> None:
+def settle(
+    place: Path | str, keys: Iterable[str], verb: Callable[[Ledger, str], LedgerRow]
+) -> None:
     """Do the same with each key; one that is refused does not stop the others."""
     refused = 0
-    with Ledger(file) as ledger:
+    with Ledger(place) as ledger:
         for key in keys:
             try:
                 row = verb(ledger, key)

@@ -61,6 +61,11 @@ class ModelCommands(click.Group):
         self._perform = perform
         self._options = options
 
+    @property
+    def shared(self) -> list[click.Parameter]:
+        """The options that are fields of no model, and so of all."""
+        return [*_TYPED, _RAW[-1], *_SERVICE, *self._options]
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, _ in _models()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -24,6 +25,22 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
         if found is None:
             self.fail(f"{value!r} is no time, such as 90s, 10m or 2h", param, ctx)
         return float(found[1]) * _UNITS[found[2]]
+
+
+class LedgerPlace(click.Path):
+    """Where a ledger is: a file, or a database that is shared."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path | str:
+        from liangxin.ledger import is_address
+
+        if is_address(value):
+            return value
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 def format_option(auto: str) -> click.Option:
@@ -60,5 +77,8 @@ OUT = click.Option(
     metavar="FILE|DIR",
     help="Where results go; a name that ends as a picture's or a clip's is a file.  "
     "[default: this folder]",
+)
+SHOW = click.Option(
+    ["--show", "shows"], is_flag=True, help="Draw the pictures in the terminal (extra show)."
 )
 TASK_IDS = click.Argument(["task_ids"], nargs=-1, required=True, metavar="TASK_ID...")

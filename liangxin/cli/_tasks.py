@@ -33,12 +33,15 @@ from liangxin.cli._exits import INTERRUPTED, OK, gravest
 from liangxin.cli._live import LiveLine
 from liangxin.cli._saving import checked_place, saved
 from liangxin.cli._service import connection, say
+from liangxin.cli._showing import require_show, show
 from liangxin.cli._signals import interruptible
 from liangxin.cli._telling import as_json, id_lines, path_lines, record, say_error, state_lines
 
 
-def perform_run(asked: ModelInput, *, out: Path, opens: bool, **how: Any) -> int:
+def perform_run(asked: ModelInput, *, out: Path, opens: bool, shows: bool, **how: Any) -> int:
     """Create a task, wait, save; return the exit code."""
+    if shows:
+        require_show(how["form"])
     errand = Errand(path_lines, out=checked_place(out, 1), **how)
 
     async def steps(client: AsyncClient) -> None:
@@ -47,8 +50,10 @@ def perform_run(asked: ModelInput, *, out: Path, opens: bool, **how: Any) -> int
             await errand.follow(client, task)
 
     code = errand.perform(steps)
+    if shows:
+        show(errand.files)
     if opens and code == OK:
-        click.launch(str(errand.outcomes[0].files[0]))
+        click.launch(str(errand.files[0]))
     return code
 
 
@@ -76,11 +81,16 @@ def perform_wait(task_ids: Iterable[str], *, any_one: bool, **how: Any) -> int:
     return errand.perform(lambda client: errand.each(client, errand.follow, any_one=any_one))
 
 
-def perform_download(task_ids: Iterable[str], *, out: Path, **how: Any) -> int:
+def perform_download(task_ids: Iterable[str], *, out: Path, shows: bool, **how: Any) -> int:
     """Wait for tasks and save their results; return the exit code."""
+    if shows:
+        require_show(how["form"])
     tasks = _checked(task_ids)
     errand = Errand(path_lines, tasks=tasks, out=checked_place(out, len(tasks)), **how)
-    return errand.perform(lambda client: errand.each(client, errand.follow))
+    code = errand.perform(lambda client: errand.each(client, errand.follow))
+    if shows:
+        show(errand.files)
+    return code
 
 
 def _checked(task_ids: Iterable[str]) -> list[str]:
@@ -121,6 +131,11 @@ class Errand:
     def __attrs_post_init__(self) -> None:
         self._is_new = not self.tasks
         self._line = LiveLine(is_quiet=self.form == "quiet")
+
+    @property
+    def files(self) -> list[Path]:
+        """What was saved, in the order in which it came."""
+        return [file for outcome in self.outcomes for file in outcome.files]
 
     def perform(self, steps: Callable[[AsyncClient], Awaitable[None]]) -> int:
         """Take the steps, until Ctrl-C at most; say how it went, and return the exit code."""

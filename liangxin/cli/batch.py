@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import click
 
-from liangxin.cli._options import FORMATS
+from liangxin.cli._options import FORMATS, LedgerPlace
 
 ReadAs = Literal["jsonl", "csv", "tsv", "parquet"]
 
@@ -28,7 +28,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
         return int(index), int(count)
 
 
-@click.command()
+@click.command(short_help="Create a file of requests, each once, and save the results.")
 @click.argument("file")
 @click.option(
     "--out",
@@ -38,9 +38,10 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 )
 @click.option(
     "--ledger",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="What is paid is on record here.  [default: ledger.db in --out]",
+    type=LedgerPlace(dir_okay=False),
+    metavar="FILE|URL",
+    help="What is paid is on record here: a file, or the postgresql:// address of a ledger that "
+    "many machines share.  [default: ledger.db in --out]",
 )
 @click.option("--model", metavar="NAME", help="The model of requests that name none.")
 @click.option(
@@ -53,7 +54,11 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--read-as", type=click.Choice(get_args(ReadAs)), help="[default: by the ending]")
 @click.option("--dry-run", is_flag=True, help="Check every request, count, and send nothing.")
 @click.option("--max-in-flight", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--rate", metavar="N/TIME", help='Creates that may leave in a time: "20/10s".')
+@click.option(
+    "--rate",
+    metavar="N/TIME",
+    help='Creates that may leave in a time, "20/10s": of all processes that share the ledger.',
+)
 @click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait for each task.")
 @click.option("--max-tasks", type=click.IntRange(0), help="Creates in this run, at the most.")
 @click.option(
@@ -85,6 +90,11 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     help="Port on which callbacks are taken.",
 )
 @click.option("--base-url", metavar="URL", help="[default: LIANGXIN_BASE_URL]")
+@click.option(
+    "--emulator",
+    is_flag=True,
+    help="Ask the embedded service instead: no key, no cost.  Give it a folder of its own.",
+)
 @click.option(
     "--format",
     "form",

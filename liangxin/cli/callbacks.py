@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from liangxin.cli._options import LedgerPlace
 
-@click.group()
+
+@click.group(short_help="Take callbacks for a program that has ended.")
 def callbacks() -> None:
     """Take the callbacks of tasks that a program created which has ended."""
 
@@ -21,9 +23,9 @@ def callbacks() -> None:
 )
 @click.option(
     "--ledger",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=LedgerPlace(exists=True, dir_okay=False),
     required=True,
-    metavar="FILE",
+    metavar="FILE|URL",
     help="The ledger that the batch, or a client, has kept.",
 )
 @click.option(
@@ -39,7 +41,12 @@ def callbacks() -> None:
 @click.option("--base-url", metavar="URL", help="[default: LIANGXIN_BASE_URL]")
 @click.pass_context
 def serve(
-    ctx: click.Context, public_url: str, ledger: Path, host: str, port: int, base_url: str | None
+    ctx: click.Context,
+    public_url: str,
+    ledger: Path | str,
+    host: str,
+    port: int,
+    base_url: str | None,
 ) -> None:
     """
     Bring what is open in a ledger to its end, and settle its doubts by their callbacks.

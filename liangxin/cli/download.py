@@ -6,18 +6,28 @@ from typing import Any
 
 import click
 
-from liangxin.cli._options import BASE_URL, OUT, POLL_INTERVAL, TASK_IDS, TIMEOUT, format_option
+from liangxin.cli._options import (
+    BASE_URL,
+    OUT,
+    POLL_INTERVAL,
+    SHOW,
+    TASK_IDS,
+    TIMEOUT,
+    format_option,
+)
 
 
 @click.command(
+    short_help="Save the results of tasks.",
     params=[
         TASK_IDS,
         OUT,
+        SHOW,
         TIMEOUT,
         POLL_INTERVAL,
         BASE_URL,
         format_option("the paths of the results"),
-    ]
+    ],
 )
 @click.pass_context
 def download(ctx: click.Context, /, **given: Any) -> None:

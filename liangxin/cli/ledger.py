@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+from liangxin.cli._options import LedgerPlace
+
+_LEDGER = click.argument("place", type=LedgerPlace(exists=True, dir_okay=False), metavar="FILE|URL")
 _FORMAT = click.option(
     "--format",
     "form",
@@ -34,33 +36,47 @@ def ledger() -> None:
     """
     Look into a ledger, and settle what is in doubt.
 
-    A ledger belongs to one process at a time: these commands wait for no batch that is running.
+    A file belongs to one process at a time: these commands wait for no batch that is running.  A
+    database, named by its postgresql:// address, may be looked into at any time.
     """
 
 
 @ledger.command()
-@_FILE
+@click.argument("url", metavar="URL")
+def migrate(url: str) -> None:
+    """
+    Make the tables of a shared ledger in the PostgreSQL database at URL.
+
+    Again after an upgrade of liangxin, which may need more of them; otherwise it does nothing.
+    """
+    from liangxin.cli._ledger import migrate_ledger
+
+    migrate_ledger(url)
+
+
+@ledger.command()
+@_LEDGER
 @_FORMAT
-def status(file: Path, form: str) -> None:
+def status(place: Path | str, form: str) -> None:
     """Count the creates by their states, and what they cost."""
     from liangxin.cli._ledger import show_status
 
-    show_status(file, form)
+    show_status(place, form)
 
 
 @ledger.command()
-@_FILE
+@_LEDGER
 @click.argument("key")
 @_FORMAT
-def show(file: Path, key: str, form: str) -> None:
+def show(place: Path | str, key: str, form: str) -> None:
     """Show all that is known of KEY, creates of the past included."""
     from liangxin.cli._ledger import show_key
 
-    show_key(file, key, form)
+    show_key(place, key, form)
 
 
 @ledger.command()
-@_FILE
+@_LEDGER
 @click.option(
     "--state",
     "states",
@@ -77,15 +93,15 @@ def show(file: Path, key: str, form: str) -> None:
     show_default=True,
     help="JSON lines, or a table for spreadsheets.",
 )
-def export(file: Path, states: tuple[str, ...], history: bool, form: str) -> None:
+def export(place: Path | str, states: tuple[str, ...], history: bool, form: str) -> None:
     """Write the rows to standard output, in the order of planning."""
     from liangxin.cli._ledger import export_rows
 
-    export_rows(file, states, history, form)
+    export_rows(place, states, history, form)
 
 
 @ledger.command()
-@_FILE
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--to",
     "new",
@@ -107,10 +123,10 @@ def recover(file: Path, new: Path) -> None:
 
 
 @ledger.command()
-@_FILE
+@_LEDGER
 @click.argument("key")
 @click.argument("task_id")
-def attach(file: Path, key: str, task_id: str) -> None:
+def attach(place: Path | str, key: str, task_id: str) -> None:
     """
     Say that the ambiguous create of KEY became the task TASK_ID.
 
@@ -118,16 +134,16 @@ def attach(file: Path, key: str, task_id: str) -> None:
     """
     from liangxin.cli._ledger import settle
 
-    settle(file, [key], lambda ledger, key: ledger.attach(key, task_id))
+    settle(place, [key], lambda ledger, key: ledger.attach(key, task_id))
 
 
 @ledger.command()
-@_FILE
+@_LEDGER
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @click.option("--accept-double-payment", is_flag=True, help="Say that you know what this may cost.")
 @click.pass_context
 def resend(
-    ctx: click.Context, file: Path, keys: tuple[str, ...], accept_double_payment: bool
+    ctx: click.Context, place: Path | str, keys: tuple[str, ...], accept_double_payment: bool
 ) -> None:
     """
     Let the next run create KEY once more, although it may be paid already.
@@ -142,14 +158,14 @@ def resend(
         )
     from liangxin.cli._ledger import settle
 
-    settle(file, keys, lambda ledger, key: ledger.resend(key, accept_double_payment=True))
+    settle(place, keys, lambda ledger, key: ledger.resend(key, accept_double_payment=True))
 
 
 @ledger.command()
-@_FILE
+@_LEDGER
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def abandon(file: Path, keys: tuple[str, ...]) -> None:
+def abandon(place: Path | str, keys: tuple[str, ...]) -> None:
     """Say that nobody will look for the ambiguous create of KEY any more."""
     from liangxin.cli._ledger import settle
 
-    settle(file, keys, lambda ledger, key: ledger.abandon(key))
+    settle(place, keys, lambda ledger, key: ledger.abandon(key))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from liangxin.cli._making import ModelCommands
-from liangxin.cli._options import OUT, POLL_INTERVAL, TIMEOUT, format_option
+from liangxin.cli._options import OUT, POLL_INTERVAL, SHOW, TIMEOUT, format_option
 
 
 def _perform(asked: Any, **given: Any) -> int:
@@ -33,6 +33,7 @@ run = ModelCommands(
     options=(
         OUT,
         click.Option(["--open", "opens"], is_flag=True, help="Open the first result."),
+        SHOW,
         TIMEOUT,
         POLL_INTERVAL,
         format_option("the paths of the results"),

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
-from liangxin.ledger._fold import held
 from liangxin.ledger._rows import (
     Change,
     LedgerRow,
@@ -49,9 +48,7 @@ __all__ = [
     "SharedLedger",
     "SqliteStore",
     "Store",
-    "held",
     "input_sha256",
-    "is_address",
     "now",
 ]
 

@@ -26,6 +26,8 @@ def service(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]
     with emulator.serve() as address:
         monkeypatch.setenv("LIANGXIN_API_KEY", "sk-test")
         monkeypatch.setenv("LIANGXIN_BASE_URL", address)
+        monkeypatch.setenv("PUBLIC_URL", "https://example.com/liangxin")
+        monkeypatch.setenv("WEBHOOK_KEY", "a secret of theirs")
         yield emulator
 
 

@@ -46,7 +46,9 @@ POLL_INTERVAL = 0.02
 """How often clients and commands look that say nothing themselves: an example is no wait."""
 
 _CLIENTS = ("Client", "AsyncClient", "liangxin.Client", "liangxin.AsyncClient")
-_FILES = ("csv", "json", "text", "toml", "yaml")
+
+FILES = ("csv", "json", "text", "toml", "yaml")
+"""Languages of which a block can only be a file."""
 
 _PROLOGUE = f"""
 set -euo pipefail
@@ -67,7 +69,7 @@ def run(page: Path, backend: str, *, with_scripts: bool = True) -> dict[str, Any
     """Run the examples of a page in the current folder; returns what its Python has defined."""
     with anyio.from_thread.start_blocking_portal(backend) as portal:
         examples = _Examples(portal, backend)
-        evaluators = dict.fromkeys(_FILES, _only_look) | {"python": examples.python}
+        evaluators = dict.fromkeys(FILES, _only_look) | {"python": examples.python}
         evaluators |= dict.fromkeys(("console", "bash"), bash if with_scripts else _only_look)
         parsers = [CodeBlockParser(*each) for each in evaluators.items()]
         document = Sybil(parsers).parse(page)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from liangxin.emulator import Emulator
-from tests.docs.examples import ADDRESS, run
+from tests.docs.examples import ADDRESS, FILES, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,6 +153,13 @@ def test_what_a_script_leaves_running_ends_with_it() -> None:
     pid = Path("pid").read_text("utf-8").strip()
     listed = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True)
     assert listed.stdout.strip() in ("", "Z")
+
+
+def test_no_block_is_in_a_language_that_the_runner_would_pass_by() -> None:
+    run_here = {"python", "console", "bash", *FILES}
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        said = set(re.findall(r"^ *```+([\w-]+)$", page.read_text("utf-8"), re.M))
+        assert said <= run_here | {"nginx"}, page
 
 
 def test_every_block_that_is_not_run_has_a_reason_and_is_there() -> None:
