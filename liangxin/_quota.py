@@ -22,7 +22,7 @@ from liangxin._errors import InputError, LedgerError
 from liangxin._owned import OwnedTasks
 from liangxin._pacing import MAX_RETRY_AFTER, RateWindow
 from liangxin._slots import LONGEST_LEAD, ServerClock, Slots, margin
-from liangxin._text import quoted
+from liangxin._text import quoted, without_queries
 
 if TYPE_CHECKING:
     from liangxin.ledger import SharedLedger, Store
@@ -41,7 +41,7 @@ class RateLimit:
     """
 
     text: str
-    store: SharedLedger | str | None = field(default=None, kw_only=True)
+    store: SharedLedger | str | None = field(default=None, kw_only=True, repr=False)
     name: str = field(default="creates", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -75,7 +75,7 @@ def _shared_ledger(store: Store | str | None) -> SharedLedger:
 
 
 def _bad(field: str, value: object, allowed: str) -> InputError:
-    said = f"{field} must be {allowed}, not {quoted(value)}"
+    said = f"{field} must be {allowed}, not {without_queries(quoted(value))}"
     return InputError(said, field=field, value=value, allowed=allowed)
 
 

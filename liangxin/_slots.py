@@ -75,9 +75,6 @@ class Slots:
     _moments: deque[float] = field(init=False, factory=deque)
     """In their order."""
 
-    def __len__(self) -> int:
-        return len(self._moments)
-
     def add(self, first: float, gap: float, count: int) -> None:
         """Take in moments that were reserved."""
         self._moments.extend(first + number * gap for number in range(count))
@@ -112,6 +109,7 @@ class Slots:
 
     def wanted(self, now: float, waiting: int, gap: float) -> int:
         """How many moments to reserve now, where so many creates wait for one."""
+        self.drop(now - self.grace)
         lacking = waiting - len(self._moments)
         if lacking <= 0 or (self._moments and self._moments[-1] - self.lead > now + AHEAD):
             return 0

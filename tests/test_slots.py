@@ -88,6 +88,11 @@ def test_no_more_is_reserved_than_there_are_creates() -> None:
     assert slots(5.01, 5.02).wanted(5.0, waiting=4, gap=0.01) == 2
 
 
+def test_a_moment_that_has_passed_is_reserved_anew() -> None:
+    """Counted as there, it would be waited for: and nothing else wakes the door."""
+    assert slots(4.8).wanted(5.0, waiting=1, gap=0.5) == 1
+
+
 def test_whoever_waits_for_a_far_moment_reserves_no_other() -> None:
     assert slots(9.0).wanted(5.0, waiting=1000, gap=0.02) == 0
 
