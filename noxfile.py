@@ -160,6 +160,13 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def quota(session: nox.Session) -> None:
+    """Eight processes that share 50 creates a second for a minute; `-- 500/10s 20` for others."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.bench.quota", *session.posargs)
+
+
+@nox.session
 def sabotage(session: nox.Session) -> None:
     """Whether the tests notice each broken promise about money; `-- NAMES` for some of them."""
     _install(session, "test")

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from liangxin._notebook import Gallery, gallery
     from liangxin._outcomes import outcomes_to_rows
     from liangxin._policy import DownloadPolicy, DownloadProgress
+    from liangxin._quota import RateLimit
     from liangxin._sync import Client
     from liangxin._tasks import ModelInput, Outcome, RawInput, Stats, Task, TaskState
     from liangxin.ledger import Ledger
@@ -89,6 +90,7 @@ __all__ = [
     "NotSent",
     "Outcome",
     "PayloadTooLarge",
+    "RateLimit",
     "RateLimited",
     "RawInput",
     "ResultExpired",
@@ -127,6 +129,7 @@ _LATER = {
     "Ledger": "ledger",
     "ModelInput": "_tasks",
     "Outcome": "_tasks",
+    "RateLimit": "_quota",
     "RawInput": "_tasks",
     "Stats": "_tasks",
     "Task": "_tasks",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from liangxin import _wire as wire
+from liangxin._admission import LocalLimits
 from liangxin._connection import Evidence
 from liangxin._creation import Creations
 from liangxin._errors import (
@@ -36,9 +37,10 @@ from liangxin._errors import (
 from liangxin._many import Inputs, OutcomeStream, Start
 from liangxin._origin import named_base_url, named_key
 from liangxin._owned import OwnedTasks
-from liangxin._pacing import Durations, FixedSchedule, PollBudget, RateWindow, Schedule
+from liangxin._pacing import Durations, FixedSchedule, PollBudget, Schedule
 from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._poller import Poller
+from liangxin._quota import RateLimit, SharedQuota
 from liangxin._tasks import DurationStats, ModelInput, Outcome, Stats, Task, final_or_raise, task_id
 from liangxin._text import in_words
 from liangxin._transport import Transport
@@ -76,7 +78,8 @@ class AsyncClient:
     the service refused for now; one that may have been accepted is never sent again.
 
     `rate_limit` is how many creates may leave in a time, such as "20/10s"; streams and single
-    callers take turns.  Without it, the pace is found out from the service's refusals (429).
+    callers take turns; a `RateLimit` with a `store` is kept by all processes together.  Without it,
+    the pace is found out from the service's refusals (429).
 
     When to look at a task is learned from how long the tasks of its model take: `lag_weight` is
     what one look is worth, in seconds between the end of a task and its discovery.  No pause
@@ -119,7 +122,7 @@ class AsyncClient:
         max_connections: int = 50,
         max_retries: int = 5,
         poll_budget: float = 50.0,
-        rate_limit: str | None = None,
+        rate_limit: RateLimit | str | None = None,
         lag_weight: float = 0.2,
         min_interval: float = 0.5,
         max_interval: float = 60.0,
@@ -189,13 +192,19 @@ class AsyncClient:
         self._uploader = uploader
         self._max_data_uri = max_data_uri
         self._resolver: Resolver | None = None
+        if rate_limit is not None and not isinstance(rate_limit, RateLimit):
+            rate_limit = RateLimit(rate_limit)
+        self._quota: SharedQuota | None = None
+        if rate_limit is not None and rate_limit.store is not None:
+            self._quota = SharedQuota(rate_limit, self._owned)
+        window = None if rate_limit is None else rate_limit.window
         self._creations = Creations(
             self._transport,
             self._owned,
             self._media,
             timeout=create_timeout,
             max_retries=max_retries,
-            rate_limit=_rate_window(rate_limit),
+            limits=self._quota or LocalLimits(window),
             accepted=self._poller.created,
             callbacks=self._callbacks,
             observer=self._observer,
@@ -215,12 +224,16 @@ class AsyncClient:
             raise ClientStateError("a client is opened once; make another one")
         self._opened = True
         await self._owned.__aenter__()
-        if self._ledger is not None:
-            try:
+        try:
+            if self._ledger is not None:
                 await self._open_ledger(self._ledger)
-            except BaseException:
-                await self._owned.__aexit__(None, None, None)
-                raise
+            if self._quota is not None:
+                await self._open_quota(self._quota)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._ledgers.aclose()
+            await self._owned.__aexit__(None, None, None)
+            raise
         if self._callbacks is not None:
             self._callbacks.open()
         return self
@@ -728,6 +741,12 @@ class AsyncClient:
                 self._durations.adopt(_durations_of(kept, "the ledger"))
             self._ledgers.push_async_callback(self._keep_durations, self._recorder)
 
+    async def _open_quota(self, quota: SharedQuota) -> None:
+        """Ask the store of the rate limit, through our ledger if that is the same."""
+        ours, store = self._recorder, quota.store
+        opened = store if ours is None or store != self._ledger else ours.ledger
+        await self._ledgers.enter_async_context(quota.asking(opened))
+
     async def _keep_durations(self, recorder: Recorder) -> None:
         if self._durations.learned():
             learned = self._durations.to_json()
@@ -847,16 +866,3 @@ def _is_shard(shard: tuple[int, int] | None) -> bool:
 def _checked_timeout(timeout: float | None) -> float | None:
     _require(timeout is None or timeout >= 0, "timeout", timeout, "seconds, 0 or more, or None")
     return timeout
-
-
-def _rate_window(text: str | None) -> RateWindow | None:
-    try:
-        return None if text is None else RateWindow.parse(text)
-    except (ValueError, AttributeError) as exc:
-        allowed = 'creates per time, such as "20/10s", "5/s" or "100/min"'
-        raise InputError(
-            f"rate_limit must be {allowed}, not {text!r}",
-            field="rate_limit",
-            value=text,
-            allowed=allowed,
-        ) from exc

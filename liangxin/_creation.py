@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from liangxin import _wire as wire
-from liangxin._admission import Admission, Turn
+from liangxin._admission import Admission, Limits, Turn
 from liangxin._connection import Evidence
 from liangxin._errors import (
     AmbiguousCreate,
@@ -31,7 +31,7 @@ from liangxin._errors import (
     UnexpectedReply,
 )
 from liangxin._owned import OwnedTasks
-from liangxin._pacing import MAX_RETRY_AFTER, RateWindow, retry_delays
+from liangxin._pacing import MAX_RETRY_AFTER, retry_delays
 from liangxin._tasks import ModelInput, Outcome, Task
 from liangxin._text import printable
 from liangxin._transport import Transport
@@ -134,7 +134,7 @@ class Creations:
         *,
         timeout: float,
         max_retries: int,
-        rate_limit: RateWindow | None,
+        limits: Limits,
         accepted: Callable[[Task, str | None], None],
         callbacks: Callbacks | None,
         observer: Observer | None = None,
@@ -151,7 +151,7 @@ class Creations:
         self._keys: dict[tuple[Recorder, str], anyio.Event] = {}
         """The keys under way, and what tells those who ask for the same that it has ended."""
         self._running: set[Creation] = set()
-        self.admission = Admission(owned, rate_limit)
+        self.admission = Admission(owned, limits)
         self._closed = False
         self._emptied = anyio.Event()
         self.unclaimed: list[Outcome] = []
@@ -378,6 +378,7 @@ class Creations:
             ticket = creation.ticket
             if creation.entry is not None:
                 await creation.entry.sending(None if ticket is None else ticket.digest)
+            await turn.comes()
             await anyio.lowlevel.checkpoint_if_cancelled()
             if creation.given_up:
                 raise NotSent(f"{request.model} was not created: given up before anything was sent")

@@ -521,10 +521,12 @@ class CreatePace:
     SLOWER = 0.95
     NO_LIMIT = 200.0
     """Creates a second above which no limit is kept."""
+    LATELY = 10.0
+    """Seconds for which it is remembered what was accepted."""
 
     def __init__(self) -> None:
         self.rate = math.inf
-        self._accepted: deque[float] = deque(maxlen=64)
+        self._accepted: deque[float] = deque()
         self._since_refusal = 0
         self._refusals = 0
         """How many in a row."""
@@ -542,6 +544,7 @@ class CreatePace:
     def accepted(self, now: float) -> None:
         """Take note of a create that was accepted."""
         self._accepted.append(now)
+        self._forget(now)
         self._refusals = 0
         self._since_refusal += 1
         self.rate *= 1.0 + 0.002 * (1.0 + self._since_refusal / 20.0)
@@ -560,8 +563,12 @@ class CreatePace:
 
     def _slow_down(self, now: float) -> None:
         if math.isinf(self.rate):
-            lately = sum(1 for moment in self._accepted if moment > now - 10.0)
-            self.rate = max(0.9 * lately / 10.0, 1.0)
+            self._forget(now)
+            self.rate = max(0.9 * len(self._accepted) / self.LATELY, 1.0)
         elif self._refusals == 1:
             self.rate = max(self.rate * self.SLOWER, 1 / 60)
         self._since_refusal = 0
+
+    def _forget(self, now: float) -> None:
+        while self._accepted and self._accepted[0] <= now - self.LATELY:
+            self._accepted.popleft()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from liangxin._client import AsyncClient
 from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._portal import Portal
+from liangxin._quota import RateLimit
 from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Client:
     the service refused for now; one that may have been accepted is never sent again.
 
     `rate_limit` is how many creates may leave in a time, such as "20/10s"; streams and single
-    callers take turns.  Without it, the pace is found out from the service's refusals (429).
+    callers take turns; a `RateLimit` with a `store` is kept by all processes together.  Without it,
+    the pace is found out from the service's refusals (429).
 
     When to look at a task is learned from how long the tasks of its model take: `lag_weight` is
     what one look is worth, in seconds between the end of a task and its discovery.  No pause
@@ -88,7 +90,7 @@ class Client:
         max_connections: int = 50,
         max_retries: int = 5,
         poll_budget: float = 50.0,
-        rate_limit: str | None = None,
+        rate_limit: RateLimit | str | None = None,
         lag_weight: float = 0.2,
         min_interval: float = 0.5,
         max_interval: float = 60.0,

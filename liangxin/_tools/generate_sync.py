@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 from liangxin._client import AsyncClient
 from liangxin._policy import DownloadPolicy, DownloadProgress
 from liangxin._portal import Portal
+from liangxin._quota import RateLimit
 from liangxin._tasks import ModelInput, Outcome, Stats, Task
 
 if TYPE_CHECKING:

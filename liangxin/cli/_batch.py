@@ -20,7 +20,7 @@ import click
 from attrs import define, field
 
 import liangxin
-from liangxin import AsyncClient, Forbidden, InputError, Outcome, Unauthorized
+from liangxin import AsyncClient, Forbidden, InputError, Outcome, RateLimit, Unauthorized
 from liangxin._text import printable
 from liangxin.batch import BatchReport, RequestFile, line_of, read
 from liangxin.cli._callbacks import receiving
@@ -32,6 +32,8 @@ from liangxin.cli._signals import interruptible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from liangxin.ledger import SharedLedger
 
 SHOWN = 10
 """How many doubts are listed by name."""
@@ -77,9 +79,10 @@ def perform(
         if out is None and ledger is None:
             raise click.UsageError("say where results go (--out), or at least a --ledger")
         run = _Run(form, out=out)
+        shared = _shared(ledger) if isinstance(ledger, str) else None
         rules: dict[str, Any] = {
             "out": out,
-            "ledger": ledger,
+            "ledger": shared or ledger,
             "max_in_flight": max_in_flight,
             "timeout": timeout,
             "max_tasks": max_tasks,
@@ -88,7 +91,8 @@ def perform(
             "retry_failed": retry_failed,
         }
         with ExitStack() as served:
-            told = served.enter_context(connection(base_url, emulator)) | {"rate_limit": rate}
+            told = served.enter_context(connection(base_url, emulator))
+            told |= {"rate_limit": None if rate is None else RateLimit(rate, store=shared)}
             if callback_url is not None:
                 receiver = receiving(callback_url, callback_host, callback_port)
                 told["callbacks"] = served.enter_context(receiver)
@@ -98,6 +102,12 @@ def perform(
     run.show(None if isinstance(ledger, str) else ledger)
     run.conclude()
     return run.exit_code
+
+
+def _shared(address: str) -> SharedLedger:
+    from liangxin.ledger import SharedLedger
+
+    return SharedLedger(address)
 
 
 def _checked(requests: RequestFile, form: str) -> int:

@@ -54,7 +54,11 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 @click.option("--read-as", type=click.Choice(get_args(ReadAs)), help="[default: by the ending]")
 @click.option("--dry-run", is_flag=True, help="Check every request, count, and send nothing.")
 @click.option("--max-in-flight", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--rate", metavar="N/TIME", help='Creates that may leave in a time: "20/10s".')
+@click.option(
+    "--rate",
+    metavar="N/TIME",
+    help='Creates that may leave in a time, "20/10s": of all processes that share the ledger.',
+)
 @click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait for each task.")
 @click.option("--max-tasks", type=click.IntRange(0), help="Creates in this run, at the most.")
 @click.option(

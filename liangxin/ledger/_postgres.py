@@ -23,6 +23,7 @@ import psycopg_pool
 
 from liangxin._errors import InputError, LedgerError
 from liangxin._text import in_words
+from liangxin.ledger import _postgres_quota as quota
 from liangxin.ledger import _postgres_schema as schema
 from liangxin.ledger._channel import PostgresChannel
 from liangxin.ledger._fold import is_storable
@@ -179,6 +180,32 @@ class PostgresStore:
             "ON CONFLICT (name) DO UPDATE SET body = excluded.body",
             as_json(durations),
         )
+
+    # --- the quota that processes share ---
+
+    def reserve(
+        self, name: str, count: int, *, gap: float, ahead: float, accepted: int
+    ) -> quota.Reserved:
+        """
+        Take the next moments in which a create may leave under the quota `name`, `gap` apart.
+
+        None comes sooner than in `ahead` seconds.  `accepted` is how many creates the service has
+        accepted since the last time, by which a quota recovers that was slowed down.
+        """
+        with self._our_errors():
+            return self._using().patiently(
+                lambda db: quota.reserve(db, name, count, gap=gap, ahead=ahead, accepted=accepted)
+            )
+
+    def hold(self, name: str, *, gap: float, pause: float) -> float:
+        """
+        Slow the quota `name` down for all: the service has refused a create.
+
+        No moment that is reserved from now on comes within `pause` seconds; the answer says how
+        many it really is.
+        """
+        with self._our_errors():
+            return self._using().patiently(lambda db: quota.hold(db, name, gap=gap, pause=pause))
 
     # --- reading ---
 

@@ -61,6 +61,20 @@ STEPS: Sequence[Sequence[str]] = (
         WHERE token_sha256 IS NOT NULL
         """,
     ),
+    (
+        # One line for each quota that processes share: when its next create may leave, which
+        # share of its rate is used, and what was accepted and refused of late.
+        """
+        CREATE TABLE liangxin_quotas (
+            name text PRIMARY KEY,
+            next timestamptz NOT NULL,
+            share double precision NOT NULL DEFAULT 1,
+            accepted bigint NOT NULL DEFAULT 0,
+            refusals bigint NOT NULL DEFAULT 0,
+            held_until timestamptz NOT NULL DEFAULT '-infinity'
+        ) WITH (fillfactor = 50)
+        """,
+    ),
 )
 """Step i leads from version i of the tables to i + 1; version 0 has none."""
 
