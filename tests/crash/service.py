@@ -60,6 +60,10 @@ class Service:
         self._http = httpx.Client(base_url=url, timeout=30)
         self._results: dict[str, bytes] = {}
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
     def forget(self) -> None:
         """Begin with empty books."""
         self._http.post("/_emulator/reset").raise_for_status()

@@ -78,6 +78,16 @@ def snapshot(url: str) -> Snapshot:
     )
 
 
+def senders(url: str) -> int:
+    """How many processes have a create under way."""
+    with psycopg.connect(url) as db:
+        found = db.execute(
+            "SELECT count(DISTINCT holder) FROM liangxin_rows WHERE state = 'sending'"
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 def meanwhile(job: Job, service: Service) -> Findings:
     """What is wrong while they are at work: the books are read first, so the rows know more."""
     books = service.books()

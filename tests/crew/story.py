@@ -12,7 +12,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context
 from multiprocessing.context import ForkServerProcess
@@ -21,18 +21,21 @@ from tempfile import TemporaryDirectory
 
 from tests.crash.judge import Findings
 from tests.crash.service import Service
-from tests.crew.judge import ends, in_the_end, last_words, meanwhile, snapshot, watch
+from tests.crew.judge import ends, in_the_end, last_words, meanwhile, senders, snapshot, watch
 from tests.crew.worker import KINDS, LEASE, Job, work
 from tests.databases import cut_connections, database, kill_and_start_again
 
-REQUESTS_A_BLOW = 30
+REQUESTS_A_BLOW = 20
 MEAN_PAUSE = 0.3
 """Seconds between two blows."""
 FAULTS = (
     {"endpoint": "create", "action": "withhold", "probability": 0.02, "count": "all"},
-    # A tenth of a second, so that some creates are under way whenever somebody is killed.
+    # A second or a tenth, so that creates are under way whenever somebody is killed.
+    {"endpoint": "create", "action": "delay", "delay": 5000, "probability": 0.5, "count": "all"},
     {"endpoint": "create", "action": "delay", "delay": 500, "count": "all"},
 )
+
+ENDS = ("ok", "AmbiguousCreate")
 
 _processes = get_context("forkserver")
 _processes.set_forkserver_preload(["tests.crew.worker", "pytest"])
@@ -80,7 +83,7 @@ def told(story: Story, url: str) -> Verdict:
         job = Job(url, database(), Path(folder), REQUESTS_A_BLOW * blows, sabotage=story.sabotage)
         job.write_file()
         watch(job.ledger)
-        with _crew(job, Service(url)) as crew:
+        with closing(Service(url)) as service, _crew(job, service) as crew:
             crew.befall(story)
             crew.end()
             return crew.verdict
@@ -135,19 +138,24 @@ class _Crew:
             + [self._cut] * story.cuts
         )
         chance.shuffle(blows)
+        while self._working(0.05) and senders(self._job.ledger) < len(self._workers):
+            pass
         for blow in blows:
-            pause = time.monotonic() + chance.uniform(0, 2 * MEAN_PAUSE)
-            working = self._working()
-            while working and (left := pause - time.monotonic()) > 0:
-                connection.wait([self._workers[number].sentinel for number in working], left)
-                working = self._working()
+            working = self._working(chance.uniform(0, 2 * MEAN_PAUSE))
             if not working:
                 return
             blow(chance.choice(working))
             self.verdict.add(meanwhile(self._job, self._service))
 
-    def _working(self) -> list[int]:
-        return [number for number, each in enumerate(self._workers) if each.exitcode is None]
+    def _working(self, seconds: float) -> list[int]:
+        """Who is at work after so many seconds, or when the last one ends."""
+        until = time.monotonic() + seconds
+        while True:
+            working = {each.sentinel: n for n, each in enumerate(self._workers) if each.is_alive()}
+            left = until - time.monotonic()
+            if not working or left <= 0:
+                return list(working.values())
+            connection.wait(working, left)
 
     def _kill(self, number: int) -> None:
         worker = self._workers[number]
@@ -203,9 +211,9 @@ class _Crew:
     def _run_again(self) -> None:
         worker = self._workers[0] = self._start(0)
         worker.join()
-        told = self._expect_well(0, worker)
-        if told and told != ends(self._job.ledger):
-            wrong = set(told.items()) ^ set(ends(self._job.ledger).items())
+        told, true = self._expect_well(0, worker), ends(self._job.ledger)
+        if told and told != true:
+            wrong = sorted(told.items() ^ true.items())
             self.verdict.add({"unfinished": [f"its caller was told otherwise: {wrong}"]})
 
     def _expect_well(self, number: int, worker: ForkServerProcess) -> dict[str, str]:
@@ -216,11 +224,9 @@ class _Crew:
             return {}
         said = json.loads(self._job.told(number).read_text())
         outcomes: dict[str, str] = said["outcomes"]
-        others = {f"{key}: {end}" for key, end in outcomes.items()} - {
-            f"{key}: {end}" for key in outcomes for end in ("ok", "AmbiguousCreate")
-        }
-        if said["stopped"] is not None or others:
-            found = f"worker {number} stopped ({said['stopped']}) or failed: {sorted(others)}"
+        failed = {key: end for key, end in outcomes.items() if end not in ENDS}
+        if said["stopped"] is not None or failed:
+            found = f"worker {number} stopped ({said['stopped']}) or failed: {failed}"
             self.verdict.add({"unfinished": [found]})
         return outcomes
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ import anyio
 import uvloop
 
 import liangxin
+from liangxin import LedgerError
 from liangxin.batch import BatchReport
 from liangxin.ledger import SharedLedger
 from tests.crew.sabotage import SABOTAGES
@@ -84,7 +86,7 @@ def work(job: Job, number: int, kind: Kind) -> None:
     if job.sabotage is not None:
         SABOTAGES[job.sabotage]()
     report, told = BatchReport(), dict[str, str]()
-    with SharedLedger(job.ledger, lease=LEASE) as ledger:
+    with _opened(SharedLedger(job.ledger, lease=LEASE)) as ledger:
         if kind == "sync":
             _run_sync(job, ledger, report, told)
         else:
@@ -92,6 +94,15 @@ def work(job: Job, number: int, kind: Kind) -> None:
             backend = kind.partition("+")[0]
             anyio.run(_run, job, ledger, report, told, backend=backend, backend_options=loop)
     job.told(number).write_text(json.dumps({"outcomes": told, "stopped": report.stopped}))
+
+
+def _opened(ledger: SharedLedger) -> SharedLedger:
+    """Open it, also when the database is just coming up: whatever runs this would start it anew."""
+    while True:
+        try:
+            return ledger.open()
+        except LedgerError:
+            time.sleep(0.1)
 
 
 def _options(job: Job) -> dict[str, Any]:
