@@ -184,7 +184,7 @@ def test_no_read_scans_the_table(ledger: SharedLedger, explained: Explained, nam
 
 def test_a_chunk_of_known_keys_reads_a_chunk(ledger: SharedLedger, explained: Explained) -> None:
     found = ledger.find(KEYS)
-    assert len(found) > 0.9 * PAGE  # but for the history
+    assert len(found) > 0.8 * PAGE  # but for the history
     assert rows_read(explained.ran) <= 1.1 * PAGE
     assert blocks(explained.ran) <= 16 * PAGE  # two trees, a row and an input for each key
 
@@ -211,6 +211,22 @@ def test_a_transaction_locks_and_writes_what_it_is_about(explained: Explained) -
     assert scanned_whole(explained.prepared) == []
     assert rows_read(explained.ran[:1]) <= 1.1 * 2 * len(numbers)
     assert blocks(explained.ran) <= 64 * len(changes)
+
+
+def test_a_table_that_grew_from_nothing_and_was_never_analyzed_is_not_scanned() -> None:
+    url = database()
+    with SharedLedger(url) as ledger:
+        for number in range(30):
+            refs = [f"{number}-{each}" for each in range(20)]
+            ledger.apply([plan(ref, ref) for ref in refs])
+            ledger.apply([Move(ref=ref, to=LedgerState.SENDING, at=2.0) for ref in refs])
+    # A session tells what it has read when it ends, which it does a moment after its client.
+    with psycopg.connect(url, autocommit=True) as db:
+        count = "SELECT n_tup_ins, seq_tup_read FROM pg_stat_user_tables WHERE relid = %s::regclass"
+        told = (0, 0)
+        while told[0] < 600:
+            (told,) = db.execute(count.encode(), ("liangxin_rows",)).fetchall()
+    assert told == (600, 0)
 
 
 def plan(key: str, ref: str) -> Plan:

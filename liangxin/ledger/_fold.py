@@ -123,7 +123,7 @@ class Page:
         return successor
 
     def _become(self, line: Line, row: LedgerRow) -> None:
-        line.row = evolve(row, held_by=None)
+        line.row = row if row.held_by is None else evolve(row, held_by=None)
         line.holder = self.me if row.state in UNENDED else None
         line.is_changed = True
 
