@@ -41,7 +41,7 @@ def test_workers_that_are_killed_and_a_database_that_falls_lose_nothing_and_pay_
     ],
 )
 def test_the_judge_notices_a_ledger_that(url: str, sabotage: str, finding: str) -> None:
-    story = Story(seed=2, kills=3, stalls=0, restarts=0, cuts=0, sabotage=sabotage)
+    story = Story(seed=2, kills=5, stalls=0, restarts=0, cuts=0, sabotage=sabotage)
     assert finding in told(story, url).findings
 
 

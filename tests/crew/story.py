@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 
 from tests.crash.judge import Findings
 from tests.crash.service import Service
-from tests.crew.judge import ends, in_the_end, last_words, meanwhile, senders, snapshot, watch
+from tests.crew.judge import ends, in_the_end, is_sending, last_words, meanwhile, snapshot, watch
 from tests.crew.worker import KINDS, LEASE, Job, work
 from tests.databases import cut_connections, database, kill_and_start_again
 
-REQUESTS_A_BLOW = 20
-MEAN_PAUSE = 0.3
+REQUESTS_A_BLOW = 15
+MEAN_PAUSE = 0.2
 """Seconds between two blows."""
 FAULTS = (
     {"endpoint": "create", "action": "withhold", "probability": 0.02, "count": "all"},
@@ -138,7 +138,7 @@ class _Crew:
             + [self._cut] * story.cuts
         )
         chance.shuffle(blows)
-        while self._working(0.05) and senders(self._job.ledger) < len(self._workers):
+        while self._working(0.05) and not is_sending(self._job.ledger):
             pass
         for blow in blows:
             working = self._working(chance.uniform(0, 2 * MEAN_PAUSE))
@@ -220,7 +220,8 @@ class _Crew:
         """What a worker told that was left alone in the end."""
         if worker.exitcode:
             words = last_words(self._job.words)
-            self.verdict.add({"unfinished": [f"worker {number} died by itself: {words}"]})
+            died = f"worker {number} died by itself ({worker.exitcode}): {words}"
+            self.verdict.add({"unfinished": [died]})
             return {}
         said = json.loads(self._job.told(number).read_text())
         outcomes: dict[str, str] = said["outcomes"]

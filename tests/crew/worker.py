@@ -26,7 +26,7 @@ from tests.crew.sabotage import SABOTAGES
 
 KEY = "sk-test-0123456789"
 LEASE = 2.0
-LIFETIME = 120
+LIFETIME = 300
 """Seconds after which one that hangs is killed by its own alarm, and the story has failed."""
 
 Kind = Literal["asyncio", "asyncio+uvloop", "trio", "sync"]
