@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from liangxin.ledger import LedgerState, Move, Plan, SharedLedger
+from liangxin.ledger import Change, LedgerState, Move, Plan, SharedLedger
 from liangxin.ledger._fold import Page
 from liangxin.ledger._holder import Holder
 from liangxin.ledger._postgres import PAGE
@@ -196,7 +196,7 @@ def test_a_page_of_rows_reads_a_page(ledger: SharedLedger, explained: Explained)
 
 def test_a_transaction_locks_and_writes_what_it_is_about(explained: Explained) -> None:
     numbers = spread(PAGE // 2)
-    changes = [
+    changes: list[Change] = [
         *(plan(f"key{number}", f"other{number}") for number in numbers),
         *(Move(ref=f"ref{number + 1}", to=LedgerState.SENDING, at=2.0) for number in numbers),
         *(plan(f"new{number}", f"new{number}") for number in numbers),

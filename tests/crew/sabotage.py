@@ -19,7 +19,7 @@ def _sends_again_what_the_dead_were_sending() -> None:
     def trust(row: LedgerRow) -> LedgerRow:
         return evolve(row, state=LedgerState.PLANNED)
 
-    _fold.doubted = trust
+    _fold.doubted = trust  # type: ignore[attr-defined]
     _holder._DOUBT_THE_DEAD = _holder._DOUBT_THE_DEAD.replace("'ambiguous'", "'planned'")
 
 
@@ -30,7 +30,7 @@ def _takes_from_the_living() -> None:
         return honest((None, *columns[1:]))
 
     _postgres_table.as_line = unheld
-    _postgres.as_line = unheld
+    _postgres.as_line = unheld  # type: ignore[attr-defined]
 
 
 SABOTAGES: Mapping[str, Callable[[], None]] = {
