@@ -167,6 +167,15 @@ def quota(session: nox.Session) -> None:
 
 
 @nox.session
+def shared(session: nox.Session) -> None:
+    """Kill 200 processes over one shared ledger, and look at its plans with a million rows."""
+    _install(session, "test")
+    table = ("--json", "docs/shared_crash.json", "--table", "docs/_shared_crash_table.inc")
+    session.run("python", "-m", "tests.crew", *(session.posargs or table))
+    session.run("pytest", "tests/test_ledger_plans.py", env={"LIANGXIN_ROWS": "1000000"})
+
+
+@nox.session
 def sabotage(session: nox.Session) -> None:
     """Whether the tests notice each broken promise about money; `-- NAMES` for some of them."""
     _install(session, "test")

@@ -101,7 +101,15 @@ class Page:
             raise LedgerError(f"there is no create {quoted(move.ref)} in this ledger")
         if line.row.held_by is not None and line.row.state is not LedgerState.ACCEPTED:
             raise held(line.row)  # taken over, while we gave no sign of life
-        self._become(line, _storable(moved(line.row, move)))
+        try:
+            row = moved(line.row, move)
+        except LedgerError as error:
+            if move.to is LedgerState.SENDING and line.holder != self.me:
+                # Taken over, and brought further: that is of one create, and no ledger that fails.
+                holder = line.row.held_by or "another process"
+                raise LedgerHeld(str(error), key=line.row.key, holder=holder) from error
+            raise
+        self._become(line, _storable(row))
         return line.row
 
     def _renew(self, renew: Renew) -> LedgerRow:
@@ -115,7 +123,7 @@ class Page:
         return successor
 
     def _become(self, line: Line, row: LedgerRow) -> None:
-        line.row = evolve(row, held_by=None)
+        line.row = row if row.held_by is None else evolve(row, held_by=None)
         line.holder = self.me if row.state in UNENDED else None
         line.is_changed = True
 

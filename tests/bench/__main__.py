@@ -27,6 +27,7 @@ MEASURES = {
     "budget": "poll_budget_lag",
     "memory": "bytes_per_waiting_task, bytes_per_parked_wait, us_scheduling_per_look",
     "resume": "resume_vs_bare, resume_vs_bare_files, resume_peak_mib, ledger_kib_per_row",
+    "shared": "ledger_creates, ledger_vs_bare",
     "singles": "us_per_create, us_per_look",
     "rates": "rps_1000_vs_…, cpu_flat",
     "ends": "e2e_…",

@@ -59,6 +59,8 @@ TARGETS: dict[str, Target] = {
     "resume_vs_bare_files": Target("≤", 10, "×", "the same where the results are on disk"),
     "resume_peak_mib": Target("≤", 200, "MiB", "the most memory while 100,000 are told again"),
     "ledger_kib_per_row": Target("≤", 2, "KiB", "of the ledger's file"),
+    "ledger_creates": Target("≥", 2000, "/s", "recorded in PostgreSQL by four processes"),
+    "ledger_vs_bare": Target("≥", 0.5, "×", "that over bare inserts and updates"),
     "us_per_create": Target("≤", 0.6, "×", "CPU per create, one connection, over the best peer"),
     "us_per_look": Target("≤", 0.6, "×", "the same for a look"),
     "bytes_per_waiting_task_asyncio": Target("≤", 0.6, "KiB", "beside the Task, in run_many"),

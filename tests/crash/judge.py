@@ -107,16 +107,11 @@ def after_strike(
     if seen.damage:
         findings["damaged"].append(seen.damage)
         return findings
-    for ref, count in books.posts.items():
-        state = seen.states.get(ref)
-        if state is None or state == "planned":
-            findings["unrecorded"].append(f"{ref} was sent and is {state or 'in no row'}")
-        if count > 1:
-            findings["double"].append(f"{ref} was sent {count} times")
-    for task_id in books.looked_at - seen.task_ids:
-        if was_killed:
-            findings["unrecorded"].append(f"{task_id} was looked at and is not on record")
+    _compare_sends(seen, books, findings)
+    if was_killed:
+        _compare_looks(seen, books, findings)
     _compare_charges(seen, books, findings, in_doubt=("sending", "ambiguous"))
+    _compare_tasks(seen, books, findings)
     for file in sorted(out.glob("*.mp4")):
         originals = [service.result(each, "mp4") for each in books.charged.get(file.stem, ())]
         if file.read_bytes() not in originals:
@@ -124,6 +119,15 @@ def after_strike(
     for row in seen.rows:
         if row.state == "downloaded" and not (out / f"{row.key}.mp4").is_file():
             findings["damaged"].append(f"{row.key} is downloaded, and its file is not there")
+    return findings
+
+
+def while_it_runs(seen: Snapshot, books: Books) -> Findings:
+    """What is wrong with rows that are newer than the books: whoever is at work has gone on."""
+    findings: Findings = defaultdict(list)
+    _compare_sends(seen, books, findings)
+    _compare_looks(seen, books, findings)
+    _compare_charges(seen, books, findings, in_doubt=("sending", "ambiguous"))
     return findings
 
 
@@ -136,6 +140,7 @@ def at_the_end(
         findings["damaged"].append(seen.damage)
         return findings
     _compare_charges(seen, books, findings, in_doubt=("ambiguous",))
+    _compare_tasks(seen, books, findings)
     for ref, count in books.posts.items():
         if count > 1:
             findings["double"].append(f"{ref} was sent {count} times")
@@ -149,6 +154,20 @@ def at_the_end(
     return {name: found for name, found in findings.items() if found}
 
 
+def _compare_sends(seen: Snapshot, books: Books, findings: Findings) -> None:
+    for ref, count in books.posts.items():
+        state = seen.states.get(ref)
+        if state is None or state == "planned":
+            findings["unrecorded"].append(f"{ref} was sent and is {state or 'in no row'}")
+        if count > 1:
+            findings["double"].append(f"{ref} was sent {count} times")
+
+
+def _compare_looks(seen: Snapshot, books: Books, findings: Findings) -> None:
+    for task_id in books.looked_at - seen.task_ids:
+        findings["unrecorded"].append(f"{task_id} was looked at and is not on record")
+
+
 def _compare_charges(
     seen: Snapshot, books: Books, findings: Findings, *, in_doubt: tuple[str, ...]
 ) -> None:
@@ -158,6 +177,9 @@ def _compare_charges(
             findings["double"].append(f"{key} was charged {len(task_ids)} times")
         if not set(task_ids) <= seen.task_ids and key not in doubtful:
             findings["lost"].append(f"{key} was charged and is not on record")
+
+
+def _compare_tasks(seen: Snapshot, books: Books, findings: Findings) -> None:
     for row in seen.rows:
         if row.task_id is not None and row.task_id not in books.charged.get(row.key, ()):
             findings["damaged"].append(f"{row.key} has the task of another")

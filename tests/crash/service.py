@@ -42,12 +42,14 @@ def service() -> Iterator[str]:
 class Books:
     """
     What the service knows: the tasks it charged for by the key of their request, those of them
-    that somebody asked about, and the creates it saw by the name (`ref`) that came with them.
+    that somebody asked about, and the creates it saw by the name (`ref`) that came with them, with
+    those among them that it did not answer.
     """
 
     charged: Mapping[str, Sequence[str]]
     looked_at: Set[str]
     posts: Mapping[str, int]
+    unanswered: frozenset[str]
     requests: int
 
 
@@ -58,24 +60,37 @@ class Service:
         self._http = httpx.Client(base_url=url, timeout=30)
         self._results: dict[str, bytes] = {}
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
     def forget(self) -> None:
         """Begin with empty books."""
         self._http.post("/_emulator/reset").raise_for_status()
         self._results.clear()
 
+    def misbehave(self, *faults: Mapping[str, object]) -> None:
+        """Put rules in force, each as the documentation of the emulator has it."""
+        self._http.delete("/_emulator/faults").raise_for_status()
+        self._http.post("/_emulator/faults", json=faults).raise_for_status()
+
     def books(self) -> Books:
         """Read the books."""
         ledger = self._http.get("/_emulator/ledger").raise_for_status().json()
         charged, posts = defaultdict[str, list[str]](list), defaultdict[str, int](int)
+        unanswered = set[str]()
         for task in ledger["tasks"]:
             charged[task["prompt"].partition(" ")[0]].append(task["task_id"])
         if len(ledger["charges"]) != sum(map(len, charged.values())):
             raise AssertionError("the emulator's books contradict each other")
         for seen in ledger["requests"]:
             if seen["endpoint"] == "create":
-                posts[seen["headers"]["idempotency-key"]] += 1
+                ref = seen["headers"]["idempotency-key"]
+                posts[ref] += 1
+                if seen["fault"] == "withhold":
+                    unanswered.add(ref)
         looked_at = {task["task_id"] for task in ledger["tasks"] if task["looks"]}
-        return Books(charged, looked_at, posts, len(ledger["requests"]))
+        return Books(charged, looked_at, posts, frozenset(unanswered), len(ledger["requests"]))
 
     def result(self, task_id: str, ending: str) -> bytes:
         """Return the bytes that a task resulted in, as they were when first asked for."""
