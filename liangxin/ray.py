@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
 from copy import copy
@@ -108,6 +109,8 @@ def generate(
     _require(is_address(ledger), "ledger", ledger, "the address of a database, postgresql://…")
     _require(rows_per_block >= 1, "rows_per_block", rows_per_block, "at least 1")
     _require(max_in_flight >= 1, "max_in_flight", max_in_flight, "at least 1")
+    taken = [name for name in keep if name in _MADE.names]
+    _require(not taken, "keep", taken, f"columns other than {', '.join(_MADE.names)}")
     rows = min(rows_per_block, max_in_flight)
     records = Records(model=model, defaults=dict(defaults or {}), key=key, keep=tuple(keep))
     schema = dataset.schema(fetch_if_missing=False)
@@ -186,10 +189,15 @@ class _Generate:
         self._place = self._job.place()
         self._ledger = SharedLedger(self._job.ledger, lease=self._job.lease)
         client = AsyncClient(ledger=self._ledger, **self._job.client)
-        # Never closed: Ray ends its processes without a word, and what is here may die at any time.
         self._open = ExitStack()
         self._portal = self._open.enter_context(start_blocking_portal())
         self._client = self._open.enter_context(self._portal.wrap_async_context_manager(client))
+        threading.Thread(target=self._close_in_the_end, name="liangxin-ray").start()
+
+    def _close_in_the_end(self) -> None:
+        # Nobody else closes it, and its threads would keep a process that Ray ends from ending.
+        threading.main_thread().join()
+        self._open.close()
 
     async def __call__(self, block: Any) -> Any:
         return await asyncio.wrap_future(self._portal.start_task_soon(self._made, block))

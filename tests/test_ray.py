@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +188,12 @@ def test_a_ledger_that_is_not_there_ends_the_job_before_anything_is_created(
     assert not server.charges
 
 
+def test_columns_of_the_result_are_not_kept(made: Generate) -> None:
+    dataset = ray.data.from_items([{"prompt": "fog", "state": "fail"}])
+    with pytest.raises(InputError, match=r"keep must be columns other than task_id, state"):
+        made(dataset, keep=["state"])
+
+
 @pytest.mark.parametrize("ledger", ["ledger.db", ""])
 def test_a_ledger_that_cannot_be_shared_is_refused(made: Generate, ledger: str) -> None:
     with pytest.raises(InputError, match="ledger must be the address of a database"):
@@ -193,19 +201,45 @@ def test_a_ledger_that_cannot_be_shared_is_refused(made: Generate, ledger: str) 
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_example_of_the_page_runs(
-    server: Emulator, ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_example_of_the_page_runs(server: Emulator, ledger: str, tmp_path: Path) -> None:
     [block] = re.findall(
         r"^```python\n(import ray\n.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S
     )
-    monkeypatch.chdir(tmp_path)
     prompts(4).drop_columns(["hour"]).write_parquet(str(tmp_path / "prompts"))
     client = {"api_key": "sk-test", "base_url": server.base_url}
-    exec(block.replace('rate="20/10s"', f"client={client}"), {"LEDGER": ledger})
+    block = block.replace("/shared/", f"{tmp_path}/").replace('rate="20/10s"', f"client={client}")
+    exec(block, {"LEDGER": ledger})
     rows = ray.data.read_parquet(str(tmp_path / "made")).take_all()
     assert sorted(row["id"] for row in rows) == ["fog0", "fog1", "fog2", "fog3"]
-    assert sorted(row["path"][0] for row in rows) == sorted(map(str, Path("pictures").iterdir()))
+    assert sorted(row["path"][0] for row in rows) == sorted(
+        map(str, (tmp_path / "pictures").iterdir())
+    )
+
+
+WORKER = """
+import asyncio, sys
+import pyarrow, ray.cloudpickle
+from liangxin import ray as ours
+records = ours.Records(model="z-image", defaults={}, key="id", keep=())
+client = {"api_key": "sk-test", "base_url": sys.argv[1], "poll_interval": 0.02}
+job = ours._Job(
+    records=records, ledger=sys.argv[2], lease=60.0, out=None, timeout=None, client=client
+)
+worker = ours._Generate(ray.cloudpickle.dumps(job))
+print(asyncio.run(worker(pyarrow.table({"prompt": ["fog"]})))["state"][0])
+"""
+
+
+def test_a_worker_that_nobody_closes_lets_its_process_end(server: Emulator, ledger: str) -> None:
+    program = [sys.executable, "-c", WORKER, server.base_url, ledger]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "success\n"), ended.stderr
+
+
+def test_without_ray_a_sentence_says_which_extra_is_missing() -> None:
+    program = "import sys; sys.modules['ray'] = None; import liangxin.ray"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert 'liangxin.ray needs an extra: pip install "liangxin[ray]"' in ended.stderr
 
 
 @pytest.mark.parametrize("kill", range(KILLS))
