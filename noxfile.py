@@ -159,6 +159,16 @@ def crash(session: nox.Session) -> None:
         session.run("python", "-m", "tests.crash.table", "docs/crash.json", "docs/_crash_table.inc")
 
 
+@nox.session(python=PYTHONS[0])
+def ray(session: nox.Session) -> None:
+    """Datasets of Ray on two nodes; kill one ten times: `-- 3` for fewer."""
+    _install(session, "test")
+    session.install("-e", ".[ray]")
+    kills = session.posargs[0] if session.posargs else "10"
+    env = {"LIANGXIN_NODE_KILLS": kills, "RAY_USAGE_STATS_ENABLED": "0"}
+    session.run("pytest", "-s", "--show-capture=no", "tests/test_ray.py", env=env)
+
+
 @nox.session
 def quota(session: nox.Session) -> None:
     """Eight processes that share 50 creates a second for a minute; `-- 500/10s 20` for others."""

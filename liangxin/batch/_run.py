@@ -152,7 +152,8 @@ class BatchRun(AsyncIterator[Outcome]):
             self.report.total = len(self.requests)
         # What the ledger knows may be told before all of the file is checked: to check first what
         # has ended long ago would take as long as to tell it.
-        if not await self.recorder.run(self.recorder.ledger.counts):
+        is_file = isinstance(self.requests, RequestFile)
+        if is_file and not await self.recorder.run(self.recorder.ledger.counts):
             await self.check_file()
         if self.rules.out is not None:
             await anyio.to_thread.run_sync(_remove_abandoned, self.rules.out)

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
     "docs/media.md": "below: a test looks at what it sends",
     "docs/testing.md": "tests/test_pytest_plugin.py: its blocks are files for pytest",
+    "docs/ray.md": "tests/test_ray.py: it needs a cluster, and a database",
     "docs/recipes.md": "tests/test_recipes.py: its blocks are programs of their own",
 }
 

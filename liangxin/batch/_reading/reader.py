@@ -69,12 +69,16 @@ class Reader:
         """Every line in its order, as a request or as what is wrong with it."""
         rows = self._lines() if self.format == "jsonl" else self._table()
         for line, row in rows:
-            judged = row if isinstance(row, InputError) else attempt(self._request, line, row)
+            judged = self.judged(line, row)
             if isinstance(judged, InputError):
                 error = located(judged, f"{self.place.name} {self.keys.unit} {line}")
                 yield BadLine(line=line, error=error)
             else:
                 yield judged
+
+    def judged(self, line: int, row: Row | InputError) -> Request | InputError:
+        """What a row asks for, or what is wrong with it."""
+        return row if isinstance(row, InputError) else attempt(self._request, line, row)
 
     def _lines(self) -> Rows:
         with self.place.opened() as stream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOBase
@@ -140,11 +140,7 @@ class Parquet:
             if isinstance(record, InputError):
                 yield number, record
                 continue
-            cells = {
-                name.strip(): without_nulls(cell)
-                for name, cell in record.items()
-                if not _is_nothing(cell)
-            }
+            cells = filled(record)
             if cells:
                 yield number, cells
 
@@ -180,6 +176,13 @@ class Parquet:
             raise InputError(
                 f"{self._place} cannot be read as Parquet: {in_words(exc)}", field="path"
             ) from exc
+
+
+def filled(record: Mapping[str, object]) -> dict[str, object]:
+    """The cells of a row that say something, by column."""
+    return {
+        name.strip(): without_nulls(cell) for name, cell in record.items() if not _is_nothing(cell)
+    }
 
 
 def _is_nothing(cell: object) -> bool:
