@@ -60,6 +60,8 @@ def sample(kind: type[Exception], message: str = "what happened, and what now") 
         return kind(TASK, message)
     if kind is _errors.LedgerLocked:
         return _errors.LedgerLocked(message, pid=4711, host="mill")
+    if kind is _errors.LedgerHeld:
+        return _errors.LedgerHeld(message, key="poster-1", holder="process 4711 on mill")
     if kind is _errors.LedgerConflict:
         return _errors.LedgerConflict(message, key="poster-1")
     if kind is liangxin.InputError:

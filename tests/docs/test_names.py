@@ -22,8 +22,8 @@ _DIRECTIVE = re.compile(
 )
 REFERENCE = dict(_DIRECTIVE.findall((DOCS / "api.md").read_text("utf-8")))
 
-NO_API = ("cli", "pytest_plugin")
-"""Modules whose public face is no Python: commands; fixtures and markers."""
+NO_API = ("cli", "pytest_plugin", "ray")
+"""Modules whose public face is no Python: commands; fixtures and markers.  And Ray is not here."""
 
 MODULES = [
     import_module(f"liangxin.{found.name}")
