@@ -343,6 +343,31 @@ def flight(data: dict[str, Any]) -> None:
     _save(figure, "flight")
 
 
+def scale(data: dict[str, Any]) -> None:
+    """How long a batch takes, by the quota and the number of machines."""
+    figure, axes = _new(
+        "Time for a whole batch: computed", "quota, creates a second", "time, hours"
+    )
+    colours = dict(zip(("1", "4", "16"), (INK, ORANGE, OURS), strict=True))
+    for (prompts, by_machines), style in zip(data["hours"].items(), ("-", "--"), strict=True):
+        for machines, hours in reversed(by_machines.items()):
+            many = f"{machines} machine{'s' * (machines != '1')}"
+            words = f"{int(prompts) // 1_000_000} million, {many}"
+            axes.plot(data["quotas"], hours, style, color=colours[machines], label=words)
+    full = data["network_mb"] / data["result_mb"]
+    axes.axvline(full, ymax=0.75, color=RED, linestyle=":", linewidth=1.4)
+    axes.text(
+        full * 0.9, 0.35, "one machine's network\nis full", color=RED, ha="right", fontsize=9.5
+    )
+    _logarithmic(axes, (1, 10, 100, 1000, 10000), (1, 24, 168, 720, 8760))
+    axes.set_yticks((1, 24, 168, 720, 8760), ("1 hour", "a day", "a week", "a month", "a year"))
+    axes.set_ylabel("")
+    axes.set_xlim(1, 10_000)
+    axes.set_ylim(0.2, 40_000)
+    axes.legend(loc="upper right", fontsize=9.5, ncols=2)
+    _save(figure, "scale")
+
+
 def _label(
     axes: Axes, words: str, x: float, y: float, colour: str, shift: tuple[float, float]
 ) -> None:
@@ -350,7 +375,12 @@ def _label(
 
 
 NEEDS = {cost: "schedule", weights: "weights", cpu: "rates", budget: "budget"}
-OTHERS = {"callbacks": (callbacks,), "looking": (looking, trade), "flight": (flight,)}
+OTHERS = {
+    "callbacks": (callbacks,),
+    "looking": (looking, trade),
+    "flight": (flight,),
+    "scale": (scale,),
+}
 """Plots of files that are measured apart."""
 
 
