@@ -4,8 +4,8 @@ How long a batch takes on so many machines: computed from what was measured, not
     python -m tests.bench.scale
 
 The tasks a second are the smallest of three: the quota, the cores' CPU for a task, and what the
-network takes of results.  Writes docs/benchmarks/scale.json, of which docs/benchmarks/plots.py makes
-a plot.
+network takes of results.  Writes docs/benchmarks/scale.json, of which docs/benchmarks/plots.py
+makes a plot.
 """
 
 from __future__ import annotations
