@@ -64,7 +64,7 @@ class Ledger(SqliteStore, Settling):
     `Ledger("postgresql://…")` is a `SharedLedger`.
     """
 
-    def __new__(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+    def __new__(cls, path: str | os.PathLike[str], *more: object, **options: Any) -> Self:
         if cls is Ledger and is_address(path):
             return _shared_ledger()(path, **options)  # type: ignore[return-value]  # it has the same verbs
         return super().__new__(cls)
