@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import psycopg
 import pytest
 
@@ -193,8 +195,14 @@ def test_of_two_that_plan_the_same_at_once_one_has_it(
 
 
 @contextmanager
-def line_to(url: str, folder: Path) -> Iterator[tuple[str, threading.Event]]:
-    """A way to the database on which the answer to a commit gets lost when the event is set."""
+def line_to(
+    url: str, folder: Path, *, before: bool = False
+) -> Iterator[tuple[str, threading.Event]]:
+    """
+    A way to the database on which a commit gets lost when the event is set.
+
+    Its answer gets lost; with `before`, it does not even arrive.
+    """
     loses = threading.Event()
     place = folder / ".s.PGSQL.5432"
     target = f"{psycopg.conninfo.conninfo_to_dict(url)['host']}/.s.PGSQL.5432"
@@ -205,7 +213,7 @@ def line_to(url: str, folder: Path) -> Iterator[tuple[str, threading.Event]]:
     def carry(source: socket.socket, sink: socket.socket, *, is_answer: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if is_answer and b"COMMIT\0" in data and loses.is_set():
+                if is_answer is not before and b"COMMIT\0" in data and loses.is_set():
                     loses.clear()
                     break
                 sink.sendall(data)
@@ -275,6 +283,32 @@ def test_a_commit_that_failed_for_good_is_told_apart_from_one_that_was_made(url:
         assert isinstance(sent, LedgerRow)
         assert isinstance(planned, LedgerRow)
         assert sent.state is S.SENDING
+
+
+def test_a_commit_that_never_arrived_is_made_although_the_lease_was_renewed_since(
+    url: str,
+) -> None:
+    import tempfile
+
+    expiry = "SELECT max(expires) FROM liangxin_holders"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        line_to(url, Path(folder), before=True) as (detour, loses),
+        SharedLedger(detour, patience=0.0, lease=0.4) as ledger,
+        psycopg.connect(url, autocommit=True) as db,
+    ):
+        made(ledger, plan())
+        loses.set()
+        sending = move(S.SENDING)
+        with pytest.raises(LedgerError, match="cannot be read or written"):
+            ledger.apply([sending])
+        assert db.execute("SELECT state FROM liangxin_rows").fetchone() == ("planned",)
+        before = db.execute(expiry).fetchone()
+        while db.execute(expiry).fetchone() == before:
+            pass  # until the lease has been renewed
+        row = made(ledger, sending)
+        assert row.state is S.SENDING
+        assert db.execute("SELECT state FROM liangxin_rows").fetchone() == ("sending",)
 
 
 def test_connections_that_are_cut_are_made_anew(ledger: SharedLedger) -> None:
@@ -418,6 +452,31 @@ async def test_a_batch_of_two_processes_is_paid_once_and_each_tells_all_of_it(
     assert len(list((tmp_path / "out").glob("p*.png"))) == 40
 
 
+async def test_a_key_that_stands_twice_in_a_file_is_had_back_once(
+    service: Emulator, clients: Pair, url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "posters.jsonl"
+    line = '{"id": "fox", "model": "z-image", "input": {"prompt": "a fox"}}\n'
+    file.write_text(2 * line, encoding="utf-8")
+    asked = liangxin.ledger.input_sha256("z-image", {"prompt": "a fox"})
+    other, report = SharedLedger(url).open(), BatchReport()
+    made(
+        other,
+        Plan(key="fox", ref="r", model="z-image", input={"prompt": "a fox"}, sha256=asked, at=1.0),
+    )
+    one, _ = clients()
+    async with one, one.batch(file, report=report) as outcomes, anyio.create_task_group() as group:
+
+        async def let_go() -> None:
+            while not report.elsewhere:
+                await anyio.lowlevel.checkpoint()
+            await anyio.to_thread.run_sync(other.close)
+
+        group.start_soon(let_go)
+        assert [outcome.key async for outcome in outcomes] == ["fox"]
+    assert len(service.charges) == 1
+
+
 async def test_what_is_not_from_a_file_is_left_to_others_too(
     service: Emulator, clients: Pair
 ) -> None:
@@ -513,7 +572,16 @@ def test_commands_take_its_address(service: Emulator, url: str, tmp_path: Path) 
     fresh = f"{bare}&options={quote('-csearch_path=of_commands')}"
     liangxin_("ledger", "migrate", fresh)
     for _ in range(2):
-        liangxin_("batch", str(file), "--ledger", fresh, "--out", str(tmp_path / "out"))
+        liangxin_(
+            "batch",
+            str(file),
+            "--ledger",
+            fresh,
+            "--rate",
+            "20/10s",
+            "--out",
+            str(tmp_path / "out"),
+        )
     assert '"succeeded": 0' in liangxin_("ledger", "status", fresh, "--format", "json")
     assert '"downloaded": 1' in liangxin_("ledger", "status", fresh, "--format", "json")
     assert len(service.charges) == 1

@@ -418,7 +418,8 @@ class _Undecided(AsyncIterator[_Item]):
         source = self._source.again(self._elsewhere.values())
         try:
             while requests := await self._drawn(source):
-                left = [each for each in requests if _digest(each) in self._elsewhere]
+                found = {_digest(each): each for each in requests}  # a key may stand twice
+                left = [each for digest, each in found.items() if digest in self._elsewhere]
                 if left:
                     await self._sort(left, again=True)
         finally:

@@ -33,11 +33,15 @@ Results: TypeAlias = list[LedgerRow | LedgerError]
 Made: TypeAlias = dict[int, tuple[Change, LedgerRow | LedgerError]]
 """Changes, by their identity, and what came of them."""
 
+_LEASE = "clock_timestamp() + %s * interval '1 s'"
 _RENEW = (
-    "INSERT INTO liangxin_holders (n, name, expires, applied) "
-    "VALUES (%s, %s, clock_timestamp() + %s * interval '1 s', %s) ON CONFLICT (n) DO UPDATE "
-    "SET expires = excluded.expires, "
-    "applied = greatest(excluded.applied, liangxin_holders.applied)"
+    f"INSERT INTO liangxin_holders (n, name, expires, applied) VALUES (%s, %s, {_LEASE}, 0) "
+    "ON CONFLICT (n) DO UPDATE SET expires = excluded.expires"
+)
+# Only a transaction itself leaves its number: a renewal that did would claim it was committed.
+_NUMBER = (
+    f"INSERT INTO liangxin_holders (n, name, expires, applied) VALUES (%s, %s, {_LEASE}, %s) "
+    "ON CONFLICT (n) DO UPDATE SET expires = excluded.expires, applied = excluded.applied"
 )
 _DOUBT_THE_DEAD = (
     "UPDATE liangxin_rows r SET state = 'ambiguous', reason = %s, holder = NULL "
@@ -121,7 +125,7 @@ class Holder:
         db.execute(_FORGET_THE_DEAD)
 
     def _renewal(self) -> tuple[object, ...]:
-        return (self.n, self._name, self._lease, self._applied)
+        return (self.n, self._name, self._lease)
 
     def _beat_on(self) -> None:
         while not self._ended.wait(self._lease / 4):
@@ -165,7 +169,7 @@ class Holder:
         # Not `db.transaction()`, which waits for an answer four times more: three are enough.
         with db.pipeline():
             db.execute("BEGIN")
-            db.execute(_RENEW, self._renewal())
+            db.execute(_NUMBER, (*self._renewal(), self._applied))
             load(db, page, changes)
             made = {id(each): (each, page.make(each)) for each in changes}
             write(db, page)
