@@ -363,6 +363,21 @@ def test_no_password_is_shown() -> None:
     assert ledger.path == "postgresql://db.example:5433/posters"  # type: ignore[comparison-overlap]
 
 
+@pytest.mark.parametrize("rest", ["[::1/posters", "host/db?no_such_option=1", "host:port/db"])
+def test_no_password_is_in_what_is_said_of_a_bad_address(rest: str) -> None:
+    with pytest.raises((liangxin.InputError, LedgerError)) as caught:
+        SharedLedger(f"postgresql://me:s3cret@{rest}").open()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_command_to_go_on_with_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    from liangxin.cli._batch import _again
+
+    words = ["x", "batch", "a.jsonl", "--ledger", "postgresql://me:s3cret@host/db"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert _again() == "liangxin batch a.jsonl --ledger postgresql://me@host/db"
+
+
 def test_what_is_no_address_of_a_database_is_refused() -> None:
     with pytest.raises(liangxin.InputError, match="no_such_option"):
         Ledger("postgresql://host/db?no_such_option=1")

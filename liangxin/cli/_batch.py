@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -250,7 +251,9 @@ def _as_json(report: BatchReport) -> dict[str, object]:
 
 
 def _again() -> str:
-    return shlex.join(["liangxin", *sys.argv[1:]])
+    # A password in the address of a ledger is for nobody's log; whoever typed it knows it.
+    words = [re.sub(r"^(postgres(?:ql)?://[^:@/]*):[^@/]*@", r"\1@", each) for each in sys.argv[1:]]
+    return shlex.join(["liangxin", *words])
 
 
 # --- progress ------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def show_key(place: Path | str, key: str, form: str) -> None:
     with Ledger(place) as ledger:
         rows = ledger.history(key)
     if not rows:
-        raise LedgerError(f"there is no key {key!r} in {place}")
+        raise LedgerError(f"there is no key {key!r} in {ledger.path}")
     if form == "json":
         click.echo(json.dumps([_record(row) for row in rows], indent=2))
         return
@@ -180,7 +180,7 @@ def _cell(value: object) -> str:
 def migrate_ledger(url: str) -> None:
     """Make the tables, and say where."""
     if not is_address(url):
-        raise click.UsageError(f"{url} is no address of a database, postgresql://…")
+        raise click.UsageError("URL is no address of a database, postgresql://…")
     from liangxin.ledger import SharedLedger
 
     ledger = SharedLedger(url)

@@ -114,10 +114,11 @@ def conninfo(url: str) -> str:
         return make_conninfo(**told)
     except psycopg.Error as error:
         raise InputError(
-            f"the ledger's address cannot be read: {in_words(error)}",
+            # libpq repeats the address, and with it the password
+            f"the ledger's address cannot be read: {in_words(error).replace(url, 'it')}",
             field="path",
             allowed="postgresql://user@host:port/database",
-        ) from error
+        ) from None
 
 
 def place(conninfo: str) -> str:
